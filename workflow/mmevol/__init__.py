@@ -1,0 +1,1 @@
+"""MMEvol: evolve image instruction data, train on it, measure the gain."""

@@ -1,0 +1,5 @@
+"""``python -m mmevol`` is the command line."""
+
+from mmevol.cli import main
+
+main()

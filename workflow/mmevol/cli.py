@@ -1,0 +1,219 @@
+"""The command line: ``mmevol <stage> <verb>``. A rule of the workflow calls one of these; each can be run by hand.
+
+Exit codes: 0 done, 1 failed (an outage can be resumed by running again), 2 something given is wrong. Imports that cost time
+stand inside the commands.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from pydantic import ValidationError
+
+from mmevol.config import AskSettings, CurateSettings, EliminateSettings, Run, ScratchSettings, Section
+from mmevol.records import BadInput
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+seeds = typer.Typer(no_args_is_help=True, help="Seed records: draw or read them, audit, curate.")
+evolve = typer.Typer(no_args_is_help=True, help="Evolve: ask for candidates, eliminate, write the dataset.")
+train = typer.Typer(no_args_is_help=True, help="Train: tokenizer, tower, projector, arms.")
+evaluate = typer.Typer(no_args_is_help=True, help="Evaluate: benchmark files, predictions, scores.")
+publish = typer.Typer(no_args_is_help=True, help="Publish: tables, figures, gallery.")
+teacher = typer.Typer(no_args_is_help=True, help="The embedded teacher.")
+for name, room in {
+    "seeds": seeds,
+    "evolve": evolve,
+    "train": train,
+    "evaluate": evaluate,
+    "publish": publish,
+    "teacher": teacher,
+}.items():
+    app.add_typer(room, name=name)
+
+SettingsText = Annotated[
+    str, typer.Option("--settings", help="JSON of what the command may see of the study, or @FILE")
+]
+RunText = Annotated[str, typer.Option("--run", help="JSON of facts of the run (connections, status folder), or @FILE")]
+Out = Annotated[Path, typer.Option("--out")]
+Shard = Annotated[int, typer.Option("--shard")]
+Usage = Annotated[Path, typer.Option("--usage")]
+S = TypeVar("S", bound=Section)
+
+
+def parsed(model: type[S], text: str, option: str) -> S:
+    """An option's JSON as a section. Raises `BadInput`."""
+    try:
+        if text.startswith("@"):
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        return model.model_validate(json.loads(text))
+    except (OSError, ValidationError, json.JSONDecodeError) as error:
+        raise BadInput(
+            file=option,
+            field="(JSON)",
+            found=str(error),
+            expected=f"{model.__name__} (see mmevol.config)",
+            remedy="pass what the rule passes: `snakemake -n -p` shows it",
+        ) from None
+
+
+def started(text: str) -> Run:
+    """The facts of the run; from here on the job ends with the Snakemake that started it."""
+    from mmevol.progress import end_with_parent
+
+    run = parsed(Run, text, "--run")
+    end_with_parent(run)
+    return run
+
+
+@seeds.command("draw")
+def seeds_draw(
+    settings: SettingsText,
+    records: Annotated[Path, typer.Option("--records")],
+    images: Annotated[Path, typer.Option("--images")],
+) -> None:
+    """Draw the demo's world: scenes and their records in the reference format."""
+    from mmevol.seeds.settings import DrawSettings
+    from mmevol.seeds.world import draw
+
+    draw(parsed(DrawSettings, settings, "--settings"), records=records, images=images)
+
+
+@seeds.command("audit")
+def seeds_audit(
+    settings: SettingsText,
+    records: Annotated[Path, typer.Option("--records")],
+    out: Out,
+    images_root: Annotated[Path | None, typer.Option("--images-root", help="none: a study without pictures")] = None,
+) -> None:
+    """Look at every record and picture before anything is spent; split into shards and held-out."""
+    from mmevol.seeds.audit import audit
+    from mmevol.seeds.settings import AuditSettings
+
+    audit(parsed(AuditSettings, settings, "--settings"), records=records, images_root=images_root, out=out)
+
+
+@seeds.command("curate")
+def seeds_curate(
+    settings: SettingsText,
+    shard: Shard,
+    records: Annotated[Path, typer.Option("--records")],
+    out: Out,
+    usage: Usage,
+    run: RunText = "{}",
+) -> None:
+    """Give the caption-only records of a shard Q&A by asking the teacher."""
+    from mmevol.seeds.curate import curate
+
+    curate(
+        parsed(CurateSettings, settings, "--settings"), started(run), shard=shard, records=records, out=out, usage=usage
+    )
+
+
+@evolve.command("ask")
+def evolve_ask(
+    settings: SettingsText,
+    shard: Shard,
+    seeds: Annotated[Path, typer.Option("--seeds")],
+    out: Out,
+    usage: Usage,
+    frontier: Annotated[
+        Path | None, typer.Option("--frontier", help="of the round before; none in rounds 0 and 1")
+    ] = None,
+    run: RunText = "{}",
+) -> None:
+    """Rewrite, check and judge one round of one shard (round 0 judges the seeds)."""
+    from mmevol.evolve.ask import ask
+
+    ask(
+        parsed(AskSettings, settings, "--settings"),
+        started(run),
+        shard=shard,
+        seeds=seeds,
+        frontier=frontier,
+        out=out,
+        usage=usage,
+    )
+
+
+@evolve.command("scratch")
+def evolve_scratch(
+    settings: SettingsText,
+    shard: Shard,
+    seeds: Annotated[Path, typer.Option("--seeds")],
+    ledger: Annotated[
+        list[Path], typer.Option("--ledger", help="of each round of the evolution whose calls are matched")
+    ],
+    out: Out,
+    outcomes: Annotated[Path, typer.Option("--outcomes")],
+    own_ledger: Annotated[Path, typer.Option("--own-ledger")],
+    usage: Usage,
+    run: RunText = "{}",
+) -> None:
+    """Ask for fresh Q&A, as many calls as another evolution made."""
+    from mmevol.evolve.scratch import scratch
+
+    scratch(
+        parsed(ScratchSettings, settings, "--settings"),
+        started(run),
+        shard=shard,
+        seeds=seeds,
+        ledgers=ledger,
+        out=out,
+        outcomes=outcomes,
+        ledger=own_ledger,
+        usage=usage,
+    )
+
+
+@evolve.command("eliminate")
+def evolve_eliminate(
+    settings: SettingsText,
+    candidates: Annotated[Path, typer.Option("--candidates")],
+    frontier: Annotated[Path, typer.Option("--frontier")],
+    outcomes: Annotated[Path, typer.Option("--outcomes")],
+    ledger: Annotated[Path, typer.Option("--ledger")],
+    before: Annotated[
+        Path | None, typer.Option("--before", help="frontier of the round before; none in round 1")
+    ] = None,
+) -> None:
+    """Apply the thresholds of one round to one shard; no endpoint."""
+    from mmevol.evolve.eliminate import eliminate
+
+    eliminate(
+        parsed(EliminateSettings, settings, "--settings"),
+        candidates=candidates,
+        before=before,
+        requests=candidates.with_suffix(".json"),
+        frontier=frontier,
+        outcomes=outcomes,
+        ledger=ledger,
+    )
+
+
+def _mount() -> None:
+    """Commands whose bodies stand in their rooms."""
+    from mmevol.teacher import command
+
+    teacher.command("serve")(command.serve)
+    teacher.command("faults")(command.faults)
+
+
+_mount()
+
+
+def main() -> None:
+    """Run the command line; a `BadInput` ends with exit code 2 and its message, an `Outage` with 1."""
+    try:
+        app()
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        from mmevol.endpoint.client import Outage
+
+        if isinstance(error, Outage):
+            print(f"stopped: {error}", file=sys.stderr)
+            sys.exit(1)
+        raise

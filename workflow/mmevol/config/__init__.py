@@ -1,0 +1,44 @@
+"""The configuration of a study: the only definition of its keys and of every default.
+
+A module a section; `study` reads and resolves a file, `commands` says what each command may see of it. Light to import:
+the Snakefile parses with it.
+"""
+
+from mmevol.config.commands import AskSettings, CurateSettings, EliminateSettings, Run, ScratchSettings
+from mmevol.config.endpoints import Connection, Endpoint, Faults, Identity, Prices
+from mmevol.config.evaluate import BENCHMARKS, DISPLAY, Benchmark, Evaluate
+from mmevol.config.evolve import Blind, Budget, Eliminate, Evolution, Evolve, Judge
+from mmevol.config.publish import FIGURES, Figure, Publish
+from mmevol.config.section import Fraction, Name, Section
+from mmevol.config.seeds import Curate, Seeds
+
+__all__ = [
+    "BENCHMARKS",
+    "DISPLAY",
+    "FIGURES",
+    "AskSettings",
+    "Benchmark",
+    "Blind",
+    "Budget",
+    "Connection",
+    "Curate",
+    "CurateSettings",
+    "Eliminate",
+    "EliminateSettings",
+    "Endpoint",
+    "Evaluate",
+    "Evolution",
+    "Evolve",
+    "Faults",
+    "Figure",
+    "Fraction",
+    "Identity",
+    "Judge",
+    "Name",
+    "Prices",
+    "Publish",
+    "Run",
+    "ScratchSettings",
+    "Section",
+    "Seeds",
+]

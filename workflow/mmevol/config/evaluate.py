@@ -1,0 +1,75 @@
+"""Evaluation: which benchmarks, by which rules, and which arms also with their pictures greyed out."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from mmevol.config.section import Name, Section
+
+BENCHMARKS = (
+    "VQA_v2",
+    "GQA",
+    "MME",
+    "MMStar",
+    "HallusionBench",
+    "MathVista_MINI",
+    "MMMU_DEV_VAL",
+    "AI2D_TEST",
+    "POPE",
+    "MIA-Bench",
+    "BLINK",
+    "RealWorldQA",
+    "MMSInst",
+)
+"""In the order of the paper's table 4."""
+
+DISPLAY = dict(
+    zip(
+        BENCHMARKS,
+        [
+            "VQAv2",
+            "GQA",
+            "MME_C",
+            "MMStar",
+            "HallBench",
+            "MathVista",
+            "MMMU",
+            "AI2D",
+            "POPE",
+            "MIA",
+            "BLINK",
+            "RWQA",
+            "MMSInst",
+        ],
+        strict=True,
+    )
+)
+"""How a table heads a benchmark's column."""
+
+
+class Benchmark(Section):
+    """One benchmark of the study."""
+
+    n: int | None = Field(default=None, gt=0, description="rows: made from held-out scenes, or kept of the real file")
+
+
+class Evaluate(Section):
+    """What is measured."""
+
+    rules: Literal["mmevol", "vlmevalkit-head", "authors"] = "mmevol"
+    source: Literal["heldout", "files"] = Field(
+        default="heldout", description="heldout: written from held-out scenes in the official formats; files: real ones"
+    )
+    root: str | None = Field(default=None, description="files: folder that holds a folder a benchmark")
+    benchmarks: dict[str, Benchmark] = {}
+    judge: Name | None = Field(default=None, description="endpoint of the benchmark judges; none: rules alone")
+    blind: list[Name] = Field(default=[], description="arms that are also measured with the pictures greyed out")
+    batch: int = Field(default=64, gt=0)
+
+    @field_validator("benchmarks")
+    @classmethod
+    def _known(cls, value: dict[str, Benchmark]) -> dict[str, Benchmark]:
+        for name in value:
+            if name not in BENCHMARKS:
+                raise ValueError(f"no benchmark {name!r}; known: {', '.join(BENCHMARKS)}")
+        return value

@@ -1,0 +1,152 @@
+"""Publishing: which tables and figures, how they look, and what each of their commands may see of a study."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from mmevol.config.evaluate import BENCHMARKS
+from mmevol.config.section import Name, Section
+
+if TYPE_CHECKING:
+    from mmevol.config.study import Study
+
+
+class Figure(Section):
+    """How one figure looks."""
+
+    colors: dict[str, str] = Field(
+        default={}, description="matplotlib colours by what is drawn: seed, evolved, a direction, a version (v0 …), an arm, a group"
+    )
+    width: float = Field(default=5.0, gt=0, description="inches")
+    height: float = Field(default=3.2, gt=0, description="inches")
+
+
+class Lineage(Figure):
+    """Figure 1: one record through the rounds."""
+
+    width: float = 11.0
+    height: float = 5.2
+    record: str | None = Field(default=None, description="key of the record; none: the one that shows most")
+
+
+class Composition(Figure):
+    """Figure 2: where the seeds come from."""
+
+    width: float = 6.4
+    height: float = 3.6
+
+
+class LongTail(Figure):
+    """Figure 10: how often each object is asked about."""
+
+    width: float = 8.0
+    top: int = Field(default=200, gt=0, description="so many objects, the most frequent of the evolved Q&A")
+
+
+class Results(Figure):
+    """Scores and differences by benchmark."""
+
+    width: float = 8.0
+    height: float = 5.4
+
+
+class Figures(Section):
+    """One key a figure, named as in the paper where it is one of the paper's."""
+
+    fig1_lineage: Lineage = Lineage()
+    fig2_composition: Composition = Composition()
+    fig9a_skills: Figure = Figure()
+    fig9b_steps: Figure = Figure()
+    fig9c_difficulty: Figure = Figure()
+    fig10_longtail: LongTail = LongTail()
+    fig_loss: Figure = Figure()
+    fig_results: Results = Results()
+
+
+FIGURES = tuple(Figures.model_fields)
+
+
+class Publish(Section):
+    """Tables and figures."""
+
+    main_evolution: Name | None = Field(default=None, description="the evolution that the figures show; none: the first")
+    arm: Name = Field(default="evolved", description="the arm whose difference to the baseline is the main finding")
+    baseline: Name = Field(default="seed_matched", description="the arm that the others are compared with")
+    groups: dict[str, str] = Field(default={}, description="group of a source in table and figure of the composition")
+    paper: dict[Name, str] = Field(default={}, description="arms that repeat a row of the paper's table 4, by its name there")
+    figures: Figures = Figures()
+
+
+# --------------------------------------------------------------------------------------------- what the commands may see
+
+
+class ResultsSettings(Section):
+    """Of ``publish results``. ``arms``: their train seeds; an arm without its pictures is called ``<arm>.blind``."""
+
+    version: int = 1
+    rules: str = "mmevol"
+    benchmarks: list[str]
+    arms: dict[str, list[int]]
+    baseline: str | None = None
+
+
+class RoundsSettings(Section):
+    """Of ``publish rounds`` and ``publish elimination``. ``evolutions``: their rounds, 0 where the seeds were judged."""
+
+    version: int = 1
+    shards: int = 1
+    evolutions: dict[Name, list[int]]
+
+
+class CompositionSettings(Section):
+    """Of ``publish composition``."""
+
+    version: int = 1
+    groups: dict[str, str] = {}
+
+
+class PaperSettings(Section):
+    """Of ``publish paper``. ``arms``: the row of the paper's table 4 that an arm repeats."""
+
+    version: int = 1
+    arms: dict[Name, str]
+
+
+class FindingsSettings(Section):
+    """Of ``publish findings``."""
+
+    version: int = 1
+    arm: str
+    baseline: str
+    evolution: str | None = None
+
+
+def main_evolution(study: "Study") -> str | None:
+    """The evolution that figures and findings are about."""
+    return study.publish.main_evolution or next(iter(study.evolve.evolutions), None)
+
+
+def results_settings(study: "Study") -> ResultsSettings:
+    """Of the results tables."""
+    arms = {name: list(arm.train_seeds) for name, arm in study.train.arms.items()}
+    blind = {f"{name}.blind": arms[name] for name in study.evaluate.blind}
+    return ResultsSettings(
+        rules=study.evaluate.rules,
+        benchmarks=[b for b in BENCHMARKS if b in study.evaluate.benchmarks],
+        arms=arms | blind,
+        baseline=study.publish.baseline if study.publish.baseline in arms else None,
+    )
+
+
+def rounds_settings(study: "Study") -> RoundsSettings:
+    """Of the rounds table."""
+    evolutions = {}
+    for name, e in study.evolve.evolutions.items():
+        judged = e.from_ == "seeds" and e.judge is not None and e.judge.seeds
+        evolutions[name] = list(range(0 if judged else 1, (e.rounds if e.from_ == "seeds" else 1) + 1))
+    return RoundsSettings(shards=study.evolve.shards, evolutions=evolutions)
+
+
+def findings_settings(study: "Study") -> FindingsSettings:
+    """Of the findings."""
+    return FindingsSettings(arm=study.publish.arm, baseline=study.publish.baseline, evolution=main_evolution(study))

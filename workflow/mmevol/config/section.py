@@ -1,0 +1,29 @@
+"""What all sections of a study share."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mmevol.records import canonical
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+"""A key that becomes a folder name and a wildcard."""
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def dump(self) -> str:
+        """What goes into params and to a command's ``--settings``: JSON, defaults left out."""
+        return canonical(self.model_dump(mode="json", exclude_defaults=True, by_alias=True))
+
+
+def switched(value: Any, key: str) -> Any:
+    """A gate given as true or false: its defaults, or none."""
+    if isinstance(value, dict) and isinstance(value.get(key), bool):
+        return value | {key: {} if value[key] else None}
+    return value

@@ -1,0 +1,229 @@
+"""The train section of a study: backbones, recipes, mixtures and arms."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from mmevol.config.section import Fraction, Name, Section
+
+Rate = Annotated[float, Field(gt=0)] | None
+"""Peak learning rate; None: the module stays as it is."""
+
+
+# ------------------------------------------------------------------------------------------------------------------- models
+
+
+class TinyModel(Section):
+    """A LLaVA-NeXT small enough to learn on a laptop, from nothing: CLIP tower, projector and Qwen2 from config."""
+
+    kind: Literal["tiny"] = "tiny"
+    vocabulary: int = Field(default=768, ge=300, description="entries of the byte-level tokenizer, at most")
+    image_size: int = Field(default=80, gt=0, description="px; every picture is one tile of this side")
+    patch_size: int = Field(default=20, gt=0, description="px")
+    tower_width: int = 128
+    tower_layers: int = 2
+    width: int = Field(default=128, description="hidden size of the language model")
+    layers: int = Field(default=3, description="of the language model")
+    heads: int = Field(default=4, description="attention heads, of tower and language model")
+    init: float = Field(
+        default=0.06, gt=0, description="standard deviation of the initial weights; 0.02 learns far slower"
+    )
+    max_length: int = Field(default=512, gt=0, description="tokens of a sample; longer Q&A are left out and counted")
+    turns: int = Field(default=8, gt=0, description="Q&A of a record that share a sample, at most")
+
+    @model_validator(mode="after")
+    def _patches(self) -> "TinyModel":
+        if self.image_size % self.patch_size:
+            raise ValueError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
+        return self
+
+
+class PublishedModel(Section):
+    """A full-size LLaVA-NeXT put together from published parts (spec 5.1)."""
+
+    kind: Literal["llava-next"] = "llava-next"
+    language: str = Field(default="Qwen/Qwen2-7B-Instruct", description="name or folder of the language model")
+    language_revision: str = "main"
+    vision: str = Field(default="openai/clip-vit-large-patch14-336", description="name or folder of the CLIP tower")
+    vision_revision: str = "main"
+    template: Literal["qwen2", "llama3"] = "qwen2"
+    pinpoints: list[tuple[int, int]] = Field(
+        default=[(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)],
+        description="AnyRes resolutions, height and width in px",
+    )
+    max_length: int = Field(default=4096, gt=0, description="tokens of a sample; longer Q&A are left out and counted")
+    turns: int = Field(default=32, gt=0, description="Q&A of a record that share a sample, at most")
+
+
+Model = Annotated[TinyModel | PublishedModel, Field(discriminator="kind")]
+
+
+# ------------------------------------------------------------------------------------------------------------------ recipes
+
+
+class Recipe(Section):
+    """One training stage. AdamW, cosine schedule; a learning rate of None freezes the module.
+
+    An epoch is a number of tokens: a run trains until it has seen ``epochs`` times its mixture's tokens.
+    """
+
+    language: Rate = None
+    projector: Rate = None
+    tower: Rate = None
+    batch: int = Field(default=128, gt=0, description="samples of an optimizer step, over all devices")
+    per_device: int = Field(default=4, gt=0, description="samples of one forward pass; the rest is accumulated")
+    epochs: float = Field(default=1, gt=0)
+    warmup: Fraction = 0.03
+    weight_decay: float = Field(default=0, ge=0)
+    beta2: float = Field(default=0.999, gt=0, lt=1)
+    clip: float = Field(default=1.0, gt=0, description="norm to which gradients are clipped")
+    precision: Literal["fp32", "bf16"] = "bf16"
+    zero: Literal[2, 3] = Field(default=2, description="DeepSpeed ZeRO stage")
+    gradient_checkpointing: bool = True
+    attention: Literal["sdpa", "flash_attention_2", "eager"] = "flash_attention_2"
+    mask: Literal["assistant", "reference"] = Field(
+        default="assistant",
+        description="loss on what the assistant says and its end token, or on the template tokens that the reference trains too",
+    )
+    threads: int = Field(default=2, gt=0, description="CPU threads; another number adds up in another order")
+
+    @model_validator(mode="after")
+    def _trains(self) -> "Recipe":
+        if self.language is self.projector is self.tower is None:
+            raise ValueError("every module is frozen: give language, projector or tower a learning rate")
+        if self.batch % self.per_device:
+            raise ValueError(f"batch {self.batch} is not a multiple of per_device {self.per_device}")
+        return self
+
+
+class PublishedPretrain(Recipe):
+    """Stage 1 of the reference (spec 5.2): the projector alone."""
+
+    projector: Rate = 1e-3
+
+
+class PublishedFinetune(Recipe):
+    """Stage 2 of the reference (spec 5.2): everything."""
+
+    language: Rate = 2e-5
+    projector: Rate = 2e-5
+    tower: Rate = 2e-6
+
+
+class TinyPretrain(Recipe):
+    """Stage 1 of the tiny model. Its language model is born empty, so it learns to caption here together with the projector."""
+
+    language: Rate = 2e-3
+    projector: Rate = 2e-3
+    batch: int = 32
+    per_device: int = 32
+    epochs: float = 6
+    beta2: float = 0.98
+    precision: Literal["fp32", "bf16"] = "fp32"
+    gradient_checkpointing: bool = False
+    attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
+
+
+class TinyFinetune(TinyPretrain):
+    """Stage 2 of the tiny model: everything."""
+
+    tower: Rate = 5e-4
+    epochs: float = 10
+
+
+class WarmTower(Section):
+    """The tower learns what stands in each patch from the exact annotations before it ever sees a word."""
+
+    epochs: int = Field(default=20, gt=0)
+    batch: int = Field(default=64, gt=0)
+    rate: float = Field(default=2e-3, gt=0, description="peak learning rate")
+    threads: int = Field(default=2, gt=0)
+
+
+# ------------------------------------------------------------------------------------------------------------ study section
+
+
+class TinyBackbone(Section):
+    """The demo's model and how it is trained."""
+
+    kind: Literal["tiny"]
+    model: TinyModel = TinyModel()
+    warm_tower: WarmTower | None = WarmTower()
+    pretrain_on: Literal["captions"] | None = "captions"
+    pretrain: TinyPretrain = TinyPretrain()
+    finetune: TinyFinetune = TinyFinetune()
+
+
+class PublishedBackbone(Section):
+    """A full-size model and how it is trained."""
+
+    kind: Literal["llava-next"]
+    model: PublishedModel = PublishedModel()
+    pretrain_on: Literal["captions"] | None = "captions"
+    pretrain: PublishedPretrain = PublishedPretrain()
+    finetune: PublishedFinetune = PublishedFinetune()
+
+
+Backbone = Annotated[TinyBackbone | PublishedBackbone, Field(discriminator="kind")]
+
+
+class Entry(Section):
+    """One line of a mixture: the seeds' Q&A, or those that survived an evolution."""
+
+    seeds: Literal["all"] | int | None = Field(default=None, description="all, or so many records, first in hash order")
+    evolution: Name | None = None
+    rounds: list[int] | None = Field(default=None, description="of the evolution; none given: all")
+    directions: list[str] | None = Field(default=None, description="of the evolution; none given: all")
+    limit: int | None = Field(default=None, gt=0, description="so many Q&A, first in hash order")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Entry":
+        if (self.seeds is None) == (self.evolution is None):
+            raise ValueError("give exactly one of seeds and evolution")
+        if self.evolution is None and (self.rounds is not None or self.directions is not None):
+            raise ValueError("rounds and directions belong to an evolution")
+        return self
+
+
+class SameTokens(Section):
+    """Train as many tokens as another arm's run."""
+
+    same_as: Name
+
+
+class Arm(Section):
+    """A backbone trained on a mixture: a row of the results table."""
+
+    backbone: Name
+    mixture: Name
+    train_seeds: list[int] = Field(default=[0], min_length=1)
+    tokens: SameTokens | None = None
+
+
+class Checkpoints(Section):
+    """How often a run saves what it needs to go on after a kill. A fact of the run: changes no weight."""
+
+    every: int = Field(default=500, gt=0, description="optimizer steps")
+    keep: int = Field(default=2, gt=0)
+
+
+class Train(Section):
+    """Backbones, mixtures and arms of the study."""
+
+    backbones: dict[Name, Backbone] = {}
+    mixtures: dict[Name, list[Entry]] = {}
+    arms: dict[Name, Arm] = {}
+    checkpoints: Checkpoints = Checkpoints()
+
+    @model_validator(mode="after")
+    def _known(self) -> "Train":
+        for name, arm in self.arms.items():
+            if arm.backbone not in self.backbones:
+                raise ValueError(f"arms.{name}.backbone: no backbone {arm.backbone!r}")
+            if arm.mixture not in self.mixtures:
+                raise ValueError(f"arms.{name}.mixture: no mixture {arm.mixture!r}")
+            if arm.tokens and arm.tokens.same_as not in self.arms:
+                raise ValueError(f"arms.{name}.tokens.same_as: no arm {arm.tokens.same_as!r}")
+            if arm.tokens and self.arms[arm.tokens.same_as].tokens:
+                raise ValueError(f"arms.{name}.tokens.same_as: {arm.tokens.same_as!r} itself takes another's tokens")
+        return self

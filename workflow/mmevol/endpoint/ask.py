@@ -1,0 +1,167 @@
+"""Asking through the reply store: what was answered before is not asked again.
+
+A question goes through content attempts until every item has a usable answer. Validity is decided on reading: the attempts
+are walked anew each time, and only what is absent is asked, so a mended parser or a changed gate asks nothing twice.
+"""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+
+from mmevol.endpoint.client import Answer, Client
+from mmevol.endpoint.dialect import from_dialect
+from mmevol.endpoint.images import ENCODER, encode
+from mmevol.endpoint.prompt import Picture, Prompt, key_of
+from mmevol.records import Reason, digest
+from mmevol.replies import ReplyStore
+from mmevol.store import bucket_of
+
+A = TypeVar("A")
+B = TypeVar("B")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Why an item of a reply cannot be used, and what the model is told about it."""
+
+    reason: Reason
+    message: str
+
+
+class Asker:
+    """A client and the reply store together. ``requests`` counts the answers that the data rest on, by task."""
+
+    def __init__(self, client: Client, store: ReplyStore) -> None:
+        self.client, self.store = client, store
+        self.requests: Counter[str] = Counter()
+        self._synced = time.monotonic()
+        self._owning = asyncio.Lock()
+
+    async def answer(
+        self, first: Prompt, now: Prompt, *, record: str, draw: int, attempt: int, more_tokens: int = 1
+    ) -> Answer:
+        """The answer of one content attempt: from the store, or asked and kept. `first` keys it, `now` is sent."""
+        identity, bucket = self.client.identity, bucket_of(record)
+        key = key_of(first, identity, draw=draw, attempt=attempt)
+        self.requests[now.request.task] += 1
+        kept = self.store.get(bucket, key)
+        if kept is None:
+            await self._own()
+            kept = self.store.get(bucket, key)
+        if kept is not None:
+            self.client.usage.from_store += 1
+            return Answer(**kept["answer"])
+        image = await self._image(now.picture, bucket) if now.picture and identity.sees_images else None
+        body = self.client.body(now.messages(identity, image), now.schema, more_tokens=more_tokens)
+        headers = {"X-MMEvol-Request": key.hex(), "X-MMEvol-Content-Attempt": str(attempt)}
+        answer = await self.client.send(body, headers)
+        block = now.request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        meta = {"record": record, "draw": draw, "attempt": attempt, "model": identity.model, "request": block}
+        self.store.put(bucket, key, {"answer": asdict(answer), **meta})
+        await self._sync()
+        return answer
+
+    async def _own(self) -> None:
+        async with self._owning:
+            if not self.store.owned:
+                await asyncio.to_thread(self.store.own)
+
+    async def _sync(self) -> None:
+        """Group commit: bring the store to the disk once a second."""
+        if time.monotonic() - self._synced > 1:
+            self._synced = time.monotonic()
+            await asyncio.to_thread(self.store.sync)
+
+    async def _image(self, picture: Picture, bucket: int) -> bytes:
+        """The encoded picture: from the store, or encoded off the event loop and kept."""
+        side = self.client.identity.image_side
+        key = bytes.fromhex(digest(picture.digest, side, ENCODER))
+        data = self.store.image(bucket, key)
+        if data is None:
+            data = await asyncio.to_thread(encode, Path(picture.path), side)
+            self.store.put_image(bucket, key, data)
+        return data
+
+    async def items(
+        self,
+        ids: Sequence[str],
+        prompt: Callable[[Sequence[str], tuple[str, ...]], Prompt],
+        read: Callable[[dict[str, Any], Sequence[str]], tuple[dict[str, T], dict[str, Rejected]]],
+        *,
+        record: str,
+        attempts: int,
+        draw: int = 0,
+    ) -> tuple[dict[str, T], dict[str, Reason]]:
+        """Ask about items until each has a usable answer or the content attempts are used up.
+
+        `prompt(ids, errors)` builds the question for the items that are still open; `read(reply, ids)` sorts a JSON reply into
+        usable items and rejected ones (an id that is in neither is missing). One bad item never costs its neighbours. Returns
+        the usable items and the last reason of each other.
+        """
+        first, open_, found, why = prompt(ids, ()), list(ids), {}, {}  # type: ignore[var-annotated]
+        errors: tuple[str, ...] = ()
+        more_tokens = 1
+        for attempt in range(attempts):
+            now = prompt(open_, errors)
+            answer = await self.answer(first, now, record=record, draw=draw, attempt=attempt, more_tokens=more_tokens)
+            size = now.picture.size if now.picture else None
+            reply = _json_of(answer)
+            if isinstance(reply, Rejected):
+                good: dict[str, T] = {}
+                bad = dict.fromkeys(open_, reply)
+                more_tokens = min(8, more_tokens * 2) if reply.reason is Reason.TRUNCATED else more_tokens
+            else:
+                good, bad = read(from_dialect(reply, self.client.identity.box_dialect, size), open_)
+            found |= {i: item for i, item in good.items() if i in open_}
+            open_ = [i for i in open_ if i not in found]
+            missing = Rejected(Reason.MISSING, "no item with this id was in the reply")
+            why = {i: bad.get(i, missing) for i in open_}
+            errors = tuple(f"{i}: {r.message}" for i, r in why.items())
+            if not open_:
+                break
+        return found, {i: r.reason for i, r in why.items()}
+
+
+async def in_order(items: Iterable[A], work: Callable[[A], Awaitable[B]], width: int) -> AsyncIterator[B]:
+    """Work on up to `width` items at a time; results come in the items' order. The first error cancels the rest."""
+    running: deque[asyncio.Task[B]] = deque()
+    try:
+        for item in items:
+            running.append(asyncio.ensure_future(work(item)))
+            if len(running) >= width:
+                yield await running.popleft()
+        while running:
+            yield await running.popleft()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _json_of(answer: Answer) -> dict[str, Any] | Rejected:
+    """The JSON object of a complete answer, or why there is none. Text around the one object is tolerated, a cut one is not."""
+    if answer.finish == "length":
+        return Rejected(Reason.TRUNCATED, "the reply was cut at the token limit; be shorter")
+    if answer.finish == "content_filter":
+        return Rejected(Reason.CONTENT_FILTER, "the reply was withheld by a content filter")
+    if answer.refusal:
+        return Rejected(Reason.REFUSAL, "the request was refused")
+    text = answer.text.strip()
+    if text.startswith("```"):
+        text = text.partition("\n")[2].rpartition("```")[0]
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        if "{" not in text:
+            return Rejected(Reason.REFUSAL, "the reply holds no JSON")
+        return Rejected(Reason.INVALID_JSON, f"the reply is not valid JSON: {error}")
+    if not isinstance(value, dict):
+        return Rejected(Reason.SCHEMA, "the reply is not a JSON object")
+    return value

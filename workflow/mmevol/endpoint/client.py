@@ -1,0 +1,303 @@
+"""Sending requests: limits, retries of what passes, and a clear end when an endpoint does not answer.
+
+Transport errors (429, 5xx, time-outs, resets, broken bodies) are tried again with back-off and are never data. When nothing
+has been answered for `patience` seconds, or the key stops working, `Outage` ends the job; it can be resumed.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+
+from mmevol.config import Connection, Identity, Prices, Run
+from mmevol.endpoint.embedded import EmbeddedTeacher
+from mmevol.records import BadInput
+from mmevol.store import write_json
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+
+
+class Outage(Exception):
+    """An endpoint stopped answering, or a budget is spent: the job ends with exit code 1 and can be resumed."""
+
+
+@dataclass
+class Usage:
+    """What a job asked and what it cost: facts of the run."""
+
+    asked: int = 0
+    from_store: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+
+    def money(self, prices: Prices) -> float:
+        """In the price table's currency."""
+        fresh = self.input_tokens - self.cached_tokens
+        return (
+            fresh * prices.input + self.cached_tokens * prices.cached_input + self.output_tokens * prices.output
+        ) / 1e6
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A complete answer. ``finish``: ``stop``, ``length``, ``content_filter``; ``model``: what the server says it is."""
+
+    text: str
+    finish: str
+    refusal: str
+    model: str
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+
+
+def read_answer(body: bytes) -> Answer:
+    """The answer in a response body. Raises `ValueError` where the body is not a complete chat completion."""
+    value = orjson.loads(body)
+    try:
+        choice, usage = value["choices"][0], value.get("usage") or {}
+        details = usage.get("prompt_tokens_details") or {}
+        return Answer(
+            text=choice["message"].get("content") or "",
+            finish=choice.get("finish_reason") or "stop",
+            refusal=choice["message"].get("refusal") or "",
+            model=value.get("model") or "",
+            input_tokens=usage.get("prompt_tokens") or 0,
+            cached_tokens=details.get("cached_tokens") or 0,
+            output_tokens=usage.get("completion_tokens") or 0,
+        )
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a chat completion: {body[:200]!r}") from error
+
+
+class Client:
+    """One endpoint as one job uses it. Nothing is started or contacted before the first request."""
+
+    def __init__(self, name: str, identity: Identity, connection: Connection, job: "Clients") -> None:
+        self.name, self.identity, self.connection, self.job = name, identity, connection, job
+        self.usage = Usage()
+        self._teacher: EmbeddedTeacher | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._starting = asyncio.Lock()
+        self._slots = asyncio.Semaphore(connection.concurrency)
+        self._pause_until = 0.0
+        self._last_answer = time.monotonic()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session:
+            await self._session.close()
+
+    def body(self, messages: list[dict[str, Any]], schema: dict[str, Any], *, more_tokens: int = 1) -> bytes:
+        """The request body. `more_tokens` multiplies the token limit (after a truncated reply)."""
+        e = self.identity
+        value: dict[str, Any] = {"model": e.model, "messages": messages, "temperature": e.temperature, "top_p": e.top_p}
+        value[e.max_tokens_field] = e.max_tokens * more_tokens
+        if e.seed is not None:
+            value["seed"] = e.seed
+        if e.structured == "json_schema":
+            value["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "reply", "strict": True, "schema": schema},
+            }
+        elif e.structured == "json_object":
+            value["response_format"] = {"type": "json_object"}
+        return orjson.dumps(value)
+
+    async def send(self, body: bytes, headers: dict[str, str]) -> Answer:
+        """Send until a complete answer comes. Raises `Outage` (see the module) and `BadInput` (at the start)."""
+        async with self._slots:
+            self.job.check_budget()
+            await self._start()
+            attempt = 0
+            while True:
+                await self._wait_for_pause()
+                answer = await self._try(body, headers | {"X-MMEvol-Transport-Attempt": str(attempt)}, attempt)
+                if answer:
+                    self._last_answer = time.monotonic()
+                    self.usage.asked += 1
+                    self.usage.input_tokens += answer.input_tokens
+                    self.usage.cached_tokens += answer.cached_tokens
+                    self.usage.output_tokens += answer.output_tokens
+                    return answer
+                attempt += 1
+                silent = time.monotonic() - self._last_answer
+                if silent > self.connection.patience:
+                    kinds = ", ".join(f"{k} × {n}" for k, n in self.usage.errors.most_common())
+                    raise Outage(f"endpoint {self.name}: no answer for {silent:.0f} s ({kinds}); run again to resume")
+
+    async def _try(self, body: bytes, headers: dict[str, str], attempt: int) -> Answer | None:
+        """One HTTP request: the answer, or None after the delay that its failure asks for."""
+        assert self._session
+        delay = random.uniform(0, min(30, 0.25 * 2**attempt))  # exponential with full jitter
+        try:
+            async with self._session.post(
+                self._url("/chat/completions"), data=body, headers=headers, allow_redirects=False
+            ) as response:
+                content = await response.read()
+                if response.status == 200:
+                    return read_answer(content)
+                self.usage.errors[str(response.status)] += 1
+                if response.status not in RETRIED:
+                    raise Outage(self._refused(response.status, content))
+                if response.status in (429, 503):
+                    delay = max(delay, _retry_after(response.headers.get("Retry-After")))
+                    self._pause_until = max(self._pause_until, time.monotonic() + delay)
+        except TimeoutError:
+            self.usage.errors["timeout"] += 1
+        except (aiohttp.ClientError, ConnectionError) as error:
+            self.usage.errors[type(error).__name__] += 1
+        except ValueError:
+            self.usage.errors["broken body"] += 1
+        await asyncio.sleep(delay)
+        return None
+
+    def _refused(self, status: int, content: bytes) -> str:
+        said = content[:300].decode(errors="replace")
+        return f"endpoint {self.name} answered {status}: {said}; nothing was kept of it, run again to resume"
+
+    async def _wait_for_pause(self) -> None:
+        while (left := self._pause_until - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+
+    def _url(self, path: str) -> str:
+        base = self._teacher.base_url if self._teacher else self.connection.base_url
+        assert base
+        return base.rstrip("/") + path
+
+    async def _start(self) -> None:
+        """Start the embedded teacher or look whether the endpoint is there; once, before the first request."""
+        async with self._starting:
+            if self._session:
+                return
+            token = self._key()
+            if self.connection.launch == "embedded":
+                self._teacher = await self.job.teacher(self.identity, self.connection)
+                token = self._teacher.token
+            headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+            session = aiohttp.ClientSession(
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=self.connection.timeout, sock_connect=10),
+                connector=aiohttp.TCPConnector(limit=0),
+            )
+            try:
+                await self._look(session)
+            except BaseException:
+                await session.close()
+                raise
+            self._session, self._last_answer = session, time.monotonic()
+
+    def _key(self) -> str | None:
+        """The key from the environment. Raises `BadInput` where it is missing or would travel in the clear."""
+        name, url = self.connection.api_key_env, urlsplit(self.connection.base_url or "")
+        if name is None:
+            return None
+        if url.scheme == "http" and url.hostname not in LOOPBACK and not self.connection.allow_http:
+            raise self._bad("base_url", f"plain http to {url.hostname}", "https", "use https, or set allow_http: true")
+        if not os.environ.get(name):
+            raise self._bad("api_key_env", f"{name} is not set", "a key in that variable", f"export {name}=…")
+        return os.environ[name]
+
+    async def _look(self, session: aiohttp.ClientSession) -> None:
+        """Is the endpoint there, and does it take the key? Some gateways have no /models: 404 and 405 count as there."""
+        try:
+            async with session.get(
+                self._url("/models"), allow_redirects=False, timeout=aiohttp.ClientTimeout(total=20)
+            ) as response:
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            found = f"{self.connection.base_url}: {error or type(error).__name__}"
+            raise self._bad(
+                "base_url", found, "a running OpenAI-compatible server", "start it or mend the address"
+            ) from error
+        if status in (401, 403):
+            raise self._bad(
+                "api_key_env", f"the server answered {status}", "a key that it accepts", "mend the key"
+            ) from None
+
+    def _bad(self, name: str, found: str, expected: str, remedy: str) -> BadInput:
+        return BadInput(
+            file="the study", field=f"endpoints.{self.name}.{name}", found=found, expected=expected, remedy=remedy
+        )
+
+
+def _retry_after(value: str | None) -> float:
+    """Seconds from a Retry-After header; dates and nonsense count as none."""
+    try:
+        return min(300.0, max(0.0, float(value or 0)))
+    except ValueError:
+        return 0.0
+
+
+class Clients:
+    """The endpoints of one job: they share a budget and, where the study asks for it, one embedded teacher."""
+
+    def __init__(self, run: Run, shards: int = 1) -> None:
+        self.run, self.budget = run, run.budget.share(shards)
+        self.clients: dict[str, Client] = {}
+        self._teachers: dict[str, EmbeddedTeacher] = {}
+        self._starting = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for client in self.clients.values():
+            await client.close()
+        for teacher in self._teachers.values():
+            teacher.stop()
+
+    def client(self, name: str, identity: Identity) -> Client:
+        """The client of an endpoint of the study."""
+        self.clients[name] = Client(name, identity, self.run.connections[name], self)
+        return self.clients[name]
+
+    async def teacher(self, identity: Identity, connection: Connection) -> EmbeddedTeacher:
+        """The embedded teacher of a model, started when first needed."""
+        async with self._starting:
+            if identity.model not in self._teachers:
+                teacher = EmbeddedTeacher(identity, connection)
+                await asyncio.to_thread(teacher.start)
+                self._teachers[identity.model] = teacher
+            return self._teachers[identity.model]
+
+    def facts(self) -> dict[str, Any]:
+        """What was asked and spent so far, for the progress line."""
+        used = [c.usage for c in self.clients.values()]
+        errors = sum((u.errors for u in used), Counter[str]())
+        facts: dict[str, Any] = {"asked": sum(u.asked for u in used), "money": round(self.money(), 4)}
+        return facts | ({"errors": sum(errors.values())} if errors else {})
+
+    def money(self) -> float:
+        """What all endpoints cost so far."""
+        return sum(c.usage.money(c.connection.prices) for c in self.clients.values())
+
+    def check_budget(self) -> None:
+        """Raises `Outage` when a budget is spent."""
+        used = [c.usage for c in self.clients.values()]
+        spent = {
+            "requests": sum(u.asked for u in used),
+            "tokens": sum(u.input_tokens + u.output_tokens for u in used),
+            "money": self.money(),
+        }
+        for name, limit in self.budget.model_dump().items():
+            if limit is not None and spent[name] >= limit:
+                raise Outage(
+                    f"evolve.budget.{name} of this shard is spent ({spent[name]:g} of {limit:g}); raise it to go on"
+                )
+
+    def write_usage(self, path: Path, seconds: float) -> None:
+        """Write what the job asked and what it cost, by endpoint."""
+        by = {name: asdict(c.usage) | {"money": c.usage.money(c.connection.prices)} for name, c in self.clients.items()}
+        write_json(path, {"endpoints": by, "seconds": round(seconds, 3)})

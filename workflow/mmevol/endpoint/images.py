@@ -1,0 +1,23 @@
+"""A picture as it is sent: decoded, turned upright, made smaller, encoded as JPEG once per study."""
+
+import io
+from pathlib import Path
+
+ENCODER = "pillow-jpeg-q90/1"
+"""Version of this encoding: part of a request's key, so another encoding is another question."""
+
+
+def encode(path: Path, side: int) -> bytes:
+    """JPEG bytes of the picture with its longest side at most `side` px; smaller pictures keep their size.
+
+    Raises `OSError` where the file is missing or is no picture.
+    """
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as picture:
+        picture.draft("RGB", (side, side))
+        upright = ImageOps.exif_transpose(picture).convert("RGB")
+    upright.thumbnail((side, side))
+    out = io.BytesIO()
+    upright.save(out, "JPEG", quality=90)
+    return out.getvalue()

@@ -1,0 +1,90 @@
+"""What is sent to a model, laid out for prefix caches, and the key under which its answer is kept.
+
+The system text and the instructions never change within a task, the image follows, and what differs (the fenced JSON block of
+schema ``mmevol-request/1``) comes last.
+"""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mmevol.config import Identity
+from mmevol.endpoint.dialect import to_dialect
+from mmevol.endpoint.images import ENCODER
+from mmevol.records import Request, SeedRecord, canonical, digest
+
+SYSTEM = (
+    "You write and examine question-answer data for training vision-language models. You are exact: you state only what "
+    "the picture and its annotations support, and you reply with JSON alone."
+)
+"""One text for all roles, so that evolver and judge share a cached prefix."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of a seed record: where its file is, the digest of its bytes, its size in px."""
+
+    path: str
+    digest: str
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One question to a model. ``errors``: what was wrong with the last reply (a retry; never in the key)."""
+
+    instructions: str
+    request: Request
+    schema: dict[str, Any]
+    picture: Picture | None = None
+    errors: tuple[str, ...] = ()
+
+    def block(self, dialect: str) -> str:
+        """The fenced JSON block."""
+        size = self.picture.size if self.picture else None
+        body = to_dialect(self.request.model_dump(mode="json", by_alias=True, exclude_defaults=True), dialect, size)
+        body = {"schema": self.request.schema_, **body}
+        return "```json\n" + orjson.dumps(body).decode() + "\n```"
+
+    def tail(self, dialect: str) -> str:
+        """The last part of the user's message."""
+        said = "".join(f"- {error}\n" for error in self.errors)
+        head = f"Your last reply could not be used:\n{said}Answer again, for these items only.\n" if said else ""
+        return head + self.block(dialect)
+
+    def messages(self, identity: Identity, image: bytes | None) -> list[dict[str, Any]]:
+        """The chat messages; `image` is the encoded picture."""
+        user: list[dict[str, Any]] = [{"type": "text", "text": self.instructions}]
+        if image is not None:
+            url = "data:image/jpeg;base64," + base64.b64encode(image).decode()
+            user.append({"type": "image_url", "image_url": {"url": url, "detail": identity.image_detail}})
+        user.append({"type": "text", "text": self.tail(identity.box_dialect)})
+        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": user}]
+
+
+def key_of(prompt: Prompt, identity: Identity, *, draw: int, attempt: int) -> bytes:
+    """The 32 bytes under which an answer is kept: over endpoint identity, messages (an image as source digest, resize rule and
+    encoder version), sampling parameters, schema, draw and content attempt. `prompt` is that of the first attempt."""
+    picture = [prompt.picture.digest, identity.image_side, ENCODER] if prompt.picture and identity.sees_images else None
+    parts = (
+        canonical(identity.model_dump(mode="json")),
+        SYSTEM,
+        prompt.instructions,
+        prompt.tail(identity.box_dialect),
+        canonical(picture),
+        canonical(prompt.schema),
+        draw,
+        attempt,
+    )
+    return bytes.fromhex(digest(*parts))
+
+
+def picture_of(record: SeedRecord, images_root: str | None) -> Picture | None:
+    """Where a record's image is; None in a study without pictures."""
+    if record.image is None or record.image_digest is None or images_root is None:
+        return None
+    size = (record.width, record.height) if record.width and record.height else None
+    return Picture(str(Path(images_root) / record.image), record.image_digest, size)

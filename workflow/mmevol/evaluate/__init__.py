@@ -1,0 +1,1 @@
+"""Predictions on held-out benchmarks, scored by the official rules."""

@@ -1,0 +1,54 @@
+"""``mmevol evaluate score BENCHMARK --inputs DIR --rules R --output score.json``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmevol.evaluate.scoring.inputs import read_inputs
+from mmevol.evaluate.scoring.score import Rules, score
+from mmevol.store import write_json
+
+
+def _file(text: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(help=text)
+    return option
+
+
+def score_command(
+    benchmark: Annotated[str, typer.Argument(help="Which benchmark, as MME, MMStar, VQA_v2, MIA-Bench …")],
+    output: Annotated[Path, typer.Option(help="Where the score goes (JSON).")],
+    rules: Annotated[Rules, typer.Option(help="Whose rules.")] = "mmevol",
+    inputs: Annotated[Path | None, typer.Option(help="Folder that holds the files under their usual names.")] = None,
+    data: Annotated[Path | None, _file("data.tsv, the benchmark's table.")] = None,
+    questions: Annotated[Path | None, _file("questions.json.")] = None,
+    annotations: Annotated[Path | None, _file("annotations.json (VQA_v2).")] = None,
+    choices: Annotated[Path | None, _file("choices.json (GQA).")] = None,
+    predictions: Annotated[Path | None, _file("predictions.jsonl.")] = None,
+    judge_replies: Annotated[Path | None, _file("Recorded replies of the judge.")] = None,
+    blink_judge_replies: Annotated[Path | None, _file("Recorded replies of BLINK's yes/no judge.")] = None,
+    maze_data: Annotated[Path | None, _file("maze_data.jsonl (MMSInst).")] = None,
+    nlp_map: Annotated[Path | None, _file("nlp_map.json, recorded language tools (MMSInst).")] = None,
+    consistency: Annotated[bool, typer.Option(help="Also GQA's consistency.")] = False,
+) -> None:
+    """Score the predictions of a benchmark. A file given by its own option takes the place of the one in the folder."""
+    paths = {
+        "data": data,
+        "questions": questions,
+        "annotations": annotations,
+        "choices": choices,
+        "predictions": predictions,
+        "judge_replies": judge_replies,
+        "blink_judge_replies": blink_judge_replies,
+        "maze_data": maze_data,
+        "nlp_map": nlp_map,
+    }
+    given = {part: path for part, path in paths.items() if path is not None}
+    read = read_inputs(benchmark, inputs, given, consistency)
+    result = score(benchmark, rules, read)
+    write_json(output, result.model_dump(mode="json"))
+    shown = "no number" if result.reported is None else f"{result.reported:.2f}"
+    error = "" if result.standard_error is None else f" ± {result.standard_error:.2f}"
+    typer.echo(f"{benchmark} {rules} {result.reported_name}: {shown}{error} (n {result.n})")
+    for note in result.notes:
+        typer.echo(f"  {note}", err=True)

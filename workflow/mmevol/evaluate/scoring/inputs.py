@@ -1,0 +1,248 @@
+"""Reading the files that a benchmark is scored from, in their official formats.
+
+A benchmark's files lie in one directory under fixed names (`FILES`) or are given one by one. Nothing here knows a
+scoring rule.
+"""
+
+import csv
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmevol.records import BadInput
+from mmevol.store import file_digest
+
+FILES = {
+    "data": "data.tsv",
+    "questions": "questions.json",
+    "annotations": "annotations.json",
+    "choices": "choices.json",
+    "predictions": "predictions.jsonl",
+    "judge_replies": "judge.json",
+    "blink_judge_replies": "blink_judge.json",
+    "maze_data": "maze_data.jsonl",
+    "nlp_map": "nlp_map.json",
+    "meta": "meta.json",
+}
+"""The name of each file in a benchmark's directory."""
+
+_OPTIONS = ("index", "question", "answer")
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "MMStar": _OPTIONS,
+    "AI2D_TEST": _OPTIONS,
+    "RealWorldQA": _OPTIONS,
+    "BLINK": (*_OPTIONS, "category"),
+    "MMMU_DEV_VAL": (*_OPTIONS, "A", "B"),
+    "MME": (*_OPTIONS, "image_path", "category"),
+    "POPE": (*_OPTIONS, "category"),
+    "HallusionBench": (*_OPTIONS, "l2-category"),
+    "MathVista_MINI": (*_OPTIONS, "question_type", "answer_type", "choices", "answer_option", "task", "skills"),
+}
+"""The columns that data.tsv must have, for the benchmarks that come as a table."""
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(COLUMNS, ("data", "predictions")),
+    "VQA_v2": ("questions", "annotations", "predictions"),
+    "GQA": ("questions", "predictions"),
+    "MIA-Bench": ("questions", "predictions"),
+    "MMSInst": ("predictions",),
+}
+"""The files without which a benchmark cannot be scored. The keys are all thirteen benchmarks."""
+
+_PREDICTION_FIELDS = {
+    **dict.fromkeys(COLUMNS, ("index", "prediction")),
+    **dict.fromkeys(("VQA_v2", "GQA", "MIA-Bench"), ("question_id", "text")),
+    "MMSInst": ("question_id", "text", "truth", "type", "source"),
+}
+
+REFERENCE_LENGTH = 64
+"""An image cell of up to this many characters is the index of another row that holds the image."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a benchmark is scored from, as plain data.
+
+    ``data``: rows of data.tsv, cells as text, '' where empty; an image cell is replaced by a short digest of the
+    image. ``predictions``: one object a line of predictions.jsonl. ``judge_replies``, ``blink_judge_replies``:
+    recorded replies of the judges (``{"kind", "replies"}``) or None. ``consistency``: GQA's optional metric.
+    ``quick_extract``: MathVista's optional shortcut of the authors' rules. ``digests``: sha256 of each file read.
+    ``files``: where each part came from, for messages.
+    """
+
+    predictions: list[dict[str, Any]]
+    data: list[dict[str, str]] = field(default_factory=list)
+    questions: Any = None
+    annotations: Any = None
+    choices: Any = None
+    judge_replies: dict[str, Any] | None = None
+    blink_judge_replies: dict[str, Any] | None = None
+    maze_data: list[dict[str, Any]] | None = None
+    nlp_map: dict[str, Any] | None = None
+    consistency: bool = False
+    quick_extract: bool = False
+    digests: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def bad(self, part: str, field: str, found: str, expected: str, remedy: str) -> BadInput:
+        """The error to raise for something wrong in `part` (a key of `FILES`)."""
+        return BadInput(
+            file=self.files.get(part, FILES[part]), field=field, found=found, expected=expected, remedy=remedy
+        )
+
+
+def read_inputs(
+    benchmark: str, directory: Path | None = None, paths: Mapping[str, Path] | None = None, consistency: bool = False
+) -> Inputs:
+    """Read a benchmark's files: those in `directory` under the names of `FILES`, each replaced by its entry in `paths`.
+
+    Where the directory's meta.json says ``"mode": "exact"``, recorded judge replies beside it are not used (but for
+    BLINK's own yes/no judge). Raises `BadInput` for a missing or malformed file, naming line and field.
+    """
+    if benchmark not in NEEDS:
+        raise BadInput(
+            file="BENCHMARK",
+            field="benchmark",
+            found=benchmark,
+            expected=", ".join(NEEDS),
+            remedy="spell the benchmark as listed",
+        )
+    found = {part: directory / name for part, name in FILES.items() if directory and (directory / name).is_file()}
+    found |= paths or {}
+    for part in NEEDS[benchmark]:
+        if part not in found:
+            raise BadInput(
+                file=str(directory / FILES[part]) if directory else FILES[part],
+                field=part,
+                found="no such file",
+                expected=f"the {FILES[part]} of {benchmark}",
+                remedy=f"put it there or give its path with --{part.replace('_', '-')}",
+            )
+    meta = _json(found.pop("meta")) if "meta" in found else {}
+    if meta.get("mode") == "exact":
+        found.pop("judge_replies", None)
+    read: dict[str, Any] = {}
+    for part, path in found.items():
+        if part == "data":
+            read[part] = read_table(path, COLUMNS.get(benchmark, ()))
+        elif part == "predictions":
+            read[part] = _json_lines(path, _PREDICTION_FIELDS[benchmark])
+        elif part == "maze_data":
+            read[part] = _json_lines(path, ("question_id", "markers"))
+        else:
+            read[part] = _json(path)
+    return Inputs(
+        **read,
+        consistency=consistency or bool(meta.get("consistency")),
+        quick_extract=bool(meta.get("quick_extract")),
+        digests={part: file_digest(path) for part, path in sorted(found.items())},
+        files={part: str(path) for part, path in found.items()},
+    )
+
+
+def read_table(path: Path, columns: tuple[str, ...] = ()) -> list[dict[str, str]]:
+    """Rows of a tab-separated table with a header line, minimal quoting with ``"``, cells as they stand.
+
+    The ``image`` column, which may hold megabytes, is reduced to a digest as it is read.
+    """
+    csv.field_size_limit(sys.maxsize)
+    rows: list[dict[str, str]] = []
+    with _open(path) as file:
+        reader = csv.reader(file, delimiter="\t")
+        header = next(reader, [])
+        for name in columns:
+            if name not in header:
+                raise BadInput(
+                    file=f"{path}:1",
+                    field=name,
+                    found=f"columns {', '.join(header) or '(none)'}",
+                    expected=f"a column {name}",
+                    remedy="use the benchmark's official table",
+                )
+        image = header.index("image") if "image" in header else None
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise BadInput(
+                    file=f"{path}:{reader.line_num}",
+                    field=f"row {len(rows) + 1}",
+                    found=f"{len(cells)} cells",
+                    expected=f"{len(header)} cells, as in the header",
+                    remedy="the table is cut off or badly quoted; fetch it again",
+                )
+            if image is not None and len(cells[image]) > REFERENCE_LENGTH:
+                cells[image] = "sha256:" + hashlib.sha256(cells[image].encode()).hexdigest()[:24]
+            rows.append(dict(zip(header, cells, strict=True)))
+    if image is not None and "index" in header:
+        _follow_references(rows)
+    return rows
+
+
+def _follow_references(rows: list[dict[str, str]]) -> None:
+    """Give each row whose image cell names another row that row's image."""
+    images = {row["index"]: row["image"] for row in rows}
+    for row in rows:
+        row["image"] = images.get(row["image"], row["image"]) or row["image"]
+
+
+def _open(path: Path) -> Any:
+    try:
+        return open(path, encoding="utf-8", newline="")
+    except OSError as error:
+        raise BadInput(
+            file=str(path),
+            field="(file)",
+            found=error.strerror or str(error),
+            expected="a readable file",
+            remedy="check the path",
+        ) from error
+
+
+def _json(path: Path) -> Any:
+    with _open(path) as file:
+        text = file.read()
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BadInput(
+            file=f"{path}:{error.lineno}",
+            field="(file)",
+            found=error.msg,
+            expected="JSON",
+            remedy="the file is cut off or not JSON",
+        ) from error
+
+
+def _json_lines(path: Path, fields: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One object a line; each must have `fields`."""
+    rows = []
+    with _open(path) as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise BadInput(
+                    file=f"{path}:{number}",
+                    field="(line)",
+                    found=error.msg,
+                    expected="one JSON object a line",
+                    remedy="the line is cut off or not JSON: predict that row again",
+                ) from error
+            missing = [name for name in fields if not isinstance(row, dict) or name not in row]
+            if missing:
+                raise BadInput(
+                    file=f"{path}:{number}",
+                    field=missing[0],
+                    found=line.strip()[:80],
+                    expected=f"an object with {', '.join(fields)}",
+                    remedy="write the row as the benchmark's own result file does",
+                )
+            rows.append(row)
+    return rows

@@ -1,0 +1,76 @@
+"""The two language tools of MMSInst's evaluator: recorded, or spaCy and WordNet where they are installed."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mmevol.records import BadInput
+
+MODEL = "en_core_web_sm"
+
+
+class Language:
+    """Strips units and tests synonyms, from a recording (``nlp_map.json``) first, else with spaCy and NLTK's WordNet.
+
+    The recording: ``unit_stripper`` (text to text) and ``synonyms`` (list of prediction, truth, bool). Raises
+    `BadInput` for a text that is not recorded where the tools are not installed.
+    """
+
+    def __init__(self, recording: Mapping[str, Any] | None, file: str) -> None:
+        recording = recording or {}
+        self._stripped: dict[str, str] = dict(recording.get("unit_stripper", {}))
+        self._synonyms = {(said, truth): bool(same) for said, truth, same in recording.get("synonyms", [])}
+        self._file = file
+        self._strip: Callable[[str], str] | None = None
+
+    def without_units(self, text: str) -> str:
+        """The text's tokens joined by blanks, without the nouns and adpositions that follow a number."""
+        if text not in self._stripped:
+            if self._strip is None:
+                self._strip = self._load_stripper(text)
+            self._stripped[text] = self._strip(text)
+        return self._stripped[text]
+
+    def synonyms(self, said: str, truth: str) -> bool:
+        """Whether the two share a WordNet synset."""
+        if (said, truth) not in self._synonyms:
+            self._synonyms[said, truth] = self._wordnet(said, truth)
+        return self._synonyms[said, truth]
+
+    def _load_stripper(self, text: str) -> Callable[[str], str]:
+        try:
+            import spacy
+
+            parse = spacy.load(MODEL)
+        except (ImportError, OSError) as error:
+            raise self._absent("unit_stripper", text, f"spaCy with {MODEL}") from error
+
+        def strip(text: str) -> str:
+            words, after_number = [], False
+            for token in parse(text):
+                if token.pos_ == "NUM":
+                    after_number = True
+                elif not (after_number and (token.pos_ in ("NOUN", "ADP") or token.tag_ in ("NN", "IN"))):
+                    after_number = False
+                else:
+                    continue
+                words.append(token.text)
+            return " ".join(words)
+
+        return strip
+
+    def _wordnet(self, said: str, truth: str) -> bool:
+        try:
+            from nltk.corpus import wordnet
+
+            return bool(set(wordnet.synsets(said)) & set(wordnet.synsets(truth)))
+        except (ImportError, LookupError) as error:
+            raise self._absent("synonyms", f"{said} / {truth}", "NLTK with WordNet 3.0") from error
+
+    def _absent(self, field: str, found: str, tools: str) -> BadInput:
+        return BadInput(
+            file=self._file,
+            field=field,
+            found=f"nothing for {found!r}",
+            expected="the recorded output of the language tool, or the tool itself",
+            remedy=f"record it in nlp_map.json, or install {tools}",
+        )

@@ -1,0 +1,97 @@
+"""Rows of a table benchmark joined with its predictions, in the order of the table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmevol.evaluate.scoring.inputs import Inputs
+from mmevol.evaluate.scoring.spreadsheet import Cell, column_from_text, column_read_back
+
+Index = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One question with its prediction. ``cells``: the other columns, None if empty; ``image``: what rows may share."""
+
+    index: Index
+    cells: dict[str, Cell]
+    prediction: Cell
+    image: str
+
+    @property
+    def key(self) -> str:
+        """The index as text."""
+        return str(self.index)
+
+
+@dataclass(frozen=True)
+class Table:
+    """``rows``: the questions with a prediction; ``missing``: how many have none; ``answers``: of all, by index."""
+
+    rows: list[Row]
+    answers: dict[Index, Cell]
+    missing: int
+
+
+def kit_table(inputs: Inputs, formulas: bool) -> Table:
+    """The table as the kit scores it: after the spreadsheet, column names in lower case but for single capitals.
+
+    Rows without image are dropped first, rows without prediction after; a repeated index keeps the last prediction.
+    """
+
+    def read_back(columns: dict[str, list[Cell]]) -> dict[str, list[Cell]]:
+        return {name: column_read_back(cells) for name, cells in columns.items()}
+
+    names = {name: name if len(name) == 1 and name.isupper() else name.lower() for name in _columns(inputs)}
+    raw = {names[name]: column_from_text([row[name] for row in inputs.data]) for name in names}
+    return _join(inputs, raw, read_back, lambda texts: column_read_back(texts, formulas))
+
+
+def literal_table(inputs: Inputs) -> Table:
+    """The table as it stands: only an empty cell is missing, everything else is text."""
+    raw: dict[str, list[Cell]] = {name: [row[name] or None for row in inputs.data] for name in _columns(inputs)}
+    return _join(inputs, raw, lambda columns: columns, lambda texts: texts)
+
+
+def _columns(inputs: Inputs) -> list[str]:
+    if not inputs.data:
+        raise inputs.bad("data", "(rows)", "no row", "one row a question", "use the benchmark's official table")
+    return [name for name in inputs.data[0] if name not in ("index", "image", "image_path")] + [
+        name for name in ("image_path",) if name in inputs.data[0]
+    ]
+
+
+def _join(
+    inputs: Inputs,
+    columns: dict[str, list[Cell]],
+    read_back: Callable[[dict[str, list[Cell]]], dict[str, list[Cell]]],
+    read_predictions: Callable[[list[Cell]], list[Cell]],
+) -> Table:
+    said = {str(row["index"]): row["prediction"] for row in inputs.predictions}
+    shown = [at for at, row in enumerate(inputs.data) if row.get("image", "shown")]
+    indexes = dict(zip(shown, _indexes([inputs.data[at]["index"] for at in shown]), strict=True))
+    scored = [at for at in shown if str(indexes[at]) in said]
+    kept = read_back({name: [cells[at] for at in scored] for name, cells in columns.items()})
+    predictions = read_predictions([_text(said[str(indexes[at])]) for at in scored])
+    rows = [
+        Row(
+            index=indexes[at],
+            cells={name: cells[position] for name, cells in kept.items()},
+            prediction=predictions[position],
+            image=inputs.data[at].get("image_path") or inputs.data[at].get("image") or f"row {indexes[at]}",
+        )
+        for position, at in enumerate(scored)
+    ]
+    answers = {indexes[at]: columns["answer"][at] for at in shown}
+    return Table(rows, answers, len(shown) - len(scored))
+
+
+def _indexes(cells: list[str]) -> list[Index]:
+    """Ints where all are; else text."""
+    if all(cell.strip().lstrip("+-").isdecimal() for cell in cells):
+        return [int(cell) for cell in cells]
+    return list(cells)
+
+
+def _text(prediction: object) -> Cell:
+    return None if prediction is None else str(prediction)

@@ -1,0 +1,137 @@
+"""VQA_v2: the answer processor of the submission, and the accuracy of the VQA evaluation code.
+
+Source: the EvalAI answer processor that LLaVA's submission script uses; vqaEval of the VQA authors. On test-dev the
+annotations are held by the server: there `submission` is the end of the way.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from mmevol.evaluate.scoring.inputs import Inputs
+from mmevol.evaluate.scoring.judge import Panel
+from mmevol.evaluate.scoring.result import Result, answered_mean, mean
+from mmevol.evaluate.scoring.yes_no import PERIODS_DELETED, PUNCTUATION
+
+_PERIOD = re.compile(r"\.(?!\d)")
+_COMMA = re.compile(r"\d,\d")
+_COMMAS = re.compile(r"(?<=\d),+(?=\d)")
+_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_NUMBERS = {"none": "0"} | {word: str(number) for number, word in enumerate(_WORDS)}
+_ARTICLES = frozenset(("a", "an", "the"))
+
+
+@cache
+def _contractions() -> dict[str, str]:
+    table: dict[str, str] = json.loads(Path(__file__).with_name("vqa_contractions.json").read_text(encoding="utf-8"))
+    return table
+
+
+def _punctuation(answer: str, comma: re.Pattern[str]) -> str:
+    decimal = comma.search(answer) is not None
+    out = answer
+    for mark in PUNCTUATION:
+        if mark in answer:
+            out = out.replace(mark, "" if decimal or mark + " " in answer or " " + mark in answer else " ")
+    return _PERIOD.sub("", out, count=PERIODS_DELETED)
+
+
+def _digits_and_articles(answer: str) -> str:
+    words = (_NUMBERS.get(word, word) for word in answer.lower().split())
+    contractions = _contractions()
+    return " ".join(contractions.get(word, word) for word in words if word not in _ARTICLES)
+
+
+@lru_cache(maxsize=65536)
+def processed(answer: str) -> str:
+    """A model's answer as it is submitted: lower case, without punctuation and articles, numbers as digits."""
+    answer = answer.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
+    answer = answer.replace("\n", " ").replace("\t", " ").strip()
+    return _digits_and_articles(_punctuation(answer, _COMMAS))
+
+
+@lru_cache(maxsize=65536)
+def _normal(answer: str) -> str:
+    return _digits_and_articles(_punctuation(answer, _COMMA))
+
+
+def _trimmed(answer: str) -> str:
+    return answer.replace("\n", " ").replace("\t", " ").strip()
+
+
+def submission(questions: Iterable[dict[str, Any]], predictions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The file that EvalAI takes: one processed answer a question, in the questions' order; a missing one is ''."""
+    said = {row["question_id"]: row["text"] for row in predictions}
+    return [
+        {"question_id": question["question_id"], "answer": processed(said.get(question["question_id"], ""))}
+        for question in questions
+    ]
+
+
+def accuracy(answer: str, references: list[dict[str, Any]]) -> float:
+    """Mean over references of min(1, how many of the others agree with the answer / 3), 0 to 1.
+
+    Where the references differ among themselves, they and the answer are normalised first; else they are compared as
+    they are. "Others" are those that differ from the reference in any field.
+    """
+    answer = _trimmed(answer)
+    texts = [_trimmed(reference["answer"]) for reference in references]
+    if len(set(texts)) > 1:
+        answer, texts = _normal(answer), [_normal(each) for each in texts]
+    agreeing = texts.count(answer)
+    if not agreeing:
+        return 0.0
+    total = 0.0
+    for text, reference in zip(texts, references, strict=True):
+        same = 0
+        if text == answer:  # itself and its exact copies are not others
+            rest = {name: value for name, value in reference.items() if name != "answer"}
+            same = sum(
+                other_text == text
+                and all(other.get(name) == value for name, value in rest.items())
+                and len(other) == len(reference)
+                for other_text, other in zip(texts, references, strict=True)
+            )
+        total += min(1.0, float(agreeing - same) / 3)
+    return total / len(references)
+
+
+def score_vqa(inputs: Inputs, panel: Panel) -> Result:
+    """Accuracy of the processed submission in percent, rounded to 2 decimals: overall, per question and answer type."""
+    questions = inputs.questions["questions"]
+    answers = {row["question_id"]: row["answer"] for row in submission(questions, inputs.predictions)}
+    said = {row["question_id"] for row in inputs.predictions}
+    keys, correct, images = [], [], []
+    types: dict[str, dict[str, list[float]]] = {
+        "perQuestionType": defaultdict(list),
+        "perAnswerType": defaultdict(list),
+    }
+    for annotation in inputs.annotations["annotations"]:
+        key = annotation["question_id"]
+        if key not in answers:
+            raise inputs.bad(
+                "annotations", "question_id", str(key), "a question of the questions file", "use files of one split"
+            )
+        value = accuracy(answers[key], annotation["answers"])
+        keys.append(key)
+        correct.append(value)
+        images.append(str(annotation["image_id"]))
+        types["perQuestionType"][annotation["question_type"]].append(value)
+        types["perAnswerType"][annotation["answer_type"]].append(value)
+    overall = mean(correct)
+    metrics: dict[str, Any] = {"overall": None if overall is None else round(100 * overall, 2)}
+    for name, groups in types.items():
+        metrics[name] = {group: round(100 * sum(values) / len(values), 2) for group, values in groups.items()}
+    return Result(
+        metrics=metrics,
+        reported=metrics["overall"],
+        reported_name="overall",
+        rows={str(key): round(100 * value, 2) for key, value in zip(keys, correct, strict=True)},
+        answered=answered_mean(keys, correct, images),
+        n_missing=sum(key not in said for key in keys),
+        extraction_failures=sum(not answers[key] for key in keys),
+    )

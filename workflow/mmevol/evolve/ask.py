@@ -1,0 +1,236 @@
+"""One round of one shard: rewrite every Q&A of the frontier, check, judge. No threshold is applied here.
+
+A record's Q&A that are in the frontier go together, a few a request; the direction is drawn once a record and round. Records
+stream through in order of their key, many at a time; what comes out is in that order too, whatever came first over the wire.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmevol.config import AskSettings, Run, ScratchSettings
+from mmevol.endpoint.ask import Asker, Rejected, in_order
+from mmevol.endpoint.client import Clients
+from mmevol.endpoint.prompt import picture_of
+from mmevol.evolve import prompts
+from mmevol.evolve.blind import answered_blind
+from mmevol.evolve.checks import read_candidate
+from mmevol.evolve.judge import verdicts
+from mmevol.progress import Heartbeat
+from mmevol.records import (
+    QA,
+    Candidate,
+    Frontier,
+    Reason,
+    SeedRecord,
+    Verdict,
+    Version,
+    fraction,
+    qa_id,
+)
+from mmevol.replies import ReplyStore
+from mmevol.store import buckets_of, read_rows, write_json, writing
+
+
+def draw_direction(weights: dict[str, float], seed: int, record: str, round_: int) -> str:
+    """The direction of a record in a round, by weight, from a hash."""
+    at = fraction(seed, record, round_, "direction") * sum(weights.values())
+    for name, weight in sorted(weights.items()):
+        at -= weight
+        if at < 0:
+            return name
+    return max(name for name, weight in weights.items() if weight)
+
+
+def seed_version(record: SeedRecord, qa: QA) -> Version:
+    """The version 0 of a line."""
+    id_ = qa_id(record.key, "", 0, "seed", qa)
+    return Version(id=id_, line=id_, record=record.key, parent="", round=0, direction="seed", qa=qa)
+
+
+def seed_versions(record: SeedRecord) -> list[Version]:
+    """The record's seed Q&A, equal ones once, sorted by id."""
+    return sorted({v.id: v for v in (seed_version(record, qa) for qa in record.qas)}.values(), key=lambda v: v.id)
+
+
+def with_frontier(seeds: Path, frontier: Path | None) -> Iterator[tuple[SeedRecord, list[Version]]]:
+    """Each record of the shard that has Q&A, with the newest version of every line. Both files are sorted by record key."""
+    rows: Iterator[Frontier] = read_rows(frontier, "frontier") if frontier else iter(())
+    row = next(rows, None)
+    for record in read_rows(seeds, "seed"):
+        if frontier is None:
+            versions = seed_versions(record)
+        else:
+            versions = []
+            while row and row.version.record == record.key:
+                versions.append(row.version)
+                row = next(rows, None)
+        if versions:
+            yield record, versions
+
+
+class RoundAsker:
+    """What one round does with a record. `evolver` and `judge` may share an endpoint, never an `Asker`."""
+
+    def __init__(self, settings: AskSettings, evolver: Asker, judge: Asker | None) -> None:
+        self.settings, self.evolver, self.judge = settings, evolver, judge
+
+    async def record(self, item: tuple[SeedRecord, list[Version]]) -> list[Candidate]:
+        """The candidates of a record's parents, one row a parent, sorted by parent id."""
+        record, parents = item
+        s = self.settings
+        direction = draw_direction(s.directions, s.seed, record.key, s.round)
+        chunks = [parents[i : i + s.qas_per_request] for i in range(0, len(parents), s.qas_per_request)]
+        done = await asyncio.gather(*(self.chunk(record, chunk, direction) for chunk in chunks))
+        return sorted((c for part in done for c in part), key=lambda c: c.parent.id)
+
+    async def chunk(self, record: SeedRecord, parents: list[Version], direction: str) -> list[Candidate]:
+        """Rewrite some Q&A of a record in one request, then judge what is valid."""
+        made, failed = await rewrite(
+            self.evolver,
+            record,
+            parents,
+            direction,
+            self.settings,
+            draw=self.settings.round,
+            attempts=self.settings.content_attempts,
+        )
+        said = await self.judged(record, parents, made, direction) if self.judge and self.settings.judge else {}
+        return [
+            Candidate(
+                parent=parent,
+                round=self.settings.round,
+                direction=direction,
+                version=made.get(parent.id),
+                failed=failed.get(parent.id),
+                verdicts=said.get(parent.id, []),
+                prompt=prompts.prompt_digest(direction),
+                model=self.evolver.client.identity.model,
+            )
+            for parent in parents
+        ]
+
+    async def judged(
+        self, record: SeedRecord, parents: list[Version], made: dict[str, Version], direction: str
+    ) -> dict[str, list[Verdict]]:
+        """The verdicts of judge and blind check, by parent id."""
+        judge, settings = self.judge, self.settings.judge
+        assert judge and settings
+        if not made:
+            return {}
+        seeds = {v.line: v.qa for v in seed_versions(record)}
+        pairs = [
+            (made[p.id].id, made[p.id].qa, p.qa if settings.compare_with == "parent" else seeds[p.line])
+            for p in parents
+            if p.id in made
+        ]
+        picture = picture_of(record, self.settings.images_root)
+        attempts = self.settings.content_attempts
+        by_id = await verdicts(judge, settings, record, picture, direction, pairs, attempts=attempts)
+        if settings.blind:
+            draws = settings.blind.draws
+            checks = await asyncio.gather(
+                *(answered_blind(judge, v, draws=draws, attempts=attempts) for v in made.values())
+            )
+            for version, verdict in zip(made.values(), checks, strict=True):
+                if verdict and version.id in by_id:
+                    by_id[version.id].append(verdict)
+        return {parent: by_id[version.id] for parent, version in made.items() if version.id in by_id}
+
+
+async def rewrite(
+    asker: Asker,
+    record: SeedRecord,
+    parents: list[Version],
+    direction: str,
+    settings: AskSettings | ScratchSettings,
+    *,
+    draw: int,
+    attempts: int,
+) -> tuple[dict[str, Version], dict[str, Reason]]:
+    """Ask for a candidate of each parent: the structurally valid ones by parent id, and why the others have none."""
+    by_id = {p.id: p for p in parents}
+    picture = picture_of(record, settings.images_root)
+
+    def prompt(ids: Any, errors: tuple[str, ...]) -> Any:
+        return prompts.evolve(record, picture, [by_id[i] for i in ids], direction, errors)
+
+    def read(reply: dict[str, Any], ids: Any) -> tuple[dict[str, QA], dict[str, Rejected]]:
+        good: dict[str, QA] = {}
+        bad: dict[str, Rejected] = {}
+        items = reply.get("candidates")
+        for item in items if isinstance(items, list) else []:
+            id_ = item.get("id") if isinstance(item, dict) else None
+            if id_ in ids and id_ not in good:
+                result = read_candidate(item, record, direction, checks=settings.checks)
+                (bad if isinstance(result, Rejected) else good)[id_] = result  # type: ignore[assignment,index]
+        return good, bad
+
+    found, failed = await asker.items(
+        [p.id for p in parents], prompt, read, record=record.key, attempts=attempts, draw=draw
+    )
+    made = {
+        i: Version(
+            id=qa_id(record.key, i, draw, direction, qa),
+            line=by_id[i].line,
+            record=record.key,
+            parent=i,
+            round=draw,
+            direction=direction,
+            qa=qa,
+        )
+        for i, qa in found.items()
+    }
+    return made, failed
+
+
+class SeedJudge(RoundAsker):
+    """Round 0: the seeds judged against themselves, which gives the difficulty of version 0."""
+
+    async def chunk(self, record: SeedRecord, parents: list[Version], direction: str) -> list[Candidate]:
+        """Judge seed Q&A as they are."""
+        judge, settings = self.judge, self.settings.judge
+        assert judge and settings
+        picture = picture_of(record, self.settings.images_root)
+        pairs = [(p.id, p.qa, p.qa) for p in parents]
+        attempts = self.settings.content_attempts
+        by_id = await verdicts(judge, settings, record, picture, "seed", pairs, attempts=attempts)
+        return [
+            Candidate(
+                parent=p, round=0, direction="seed", version=p, failed=None, verdicts=by_id.get(p.id, []), model="seed"
+            )
+            for p in parents
+        ]
+
+
+async def _ask(
+    settings: AskSettings, run: Run, *, shard: int, seeds: Path, frontier: Path | None, out: Path, usage: Path
+) -> None:
+    began = time.monotonic()
+    job = f"evolve/{out.parent.parent.parent.name}/round_{settings.round}/{shard}"
+    total = sum(1 for _ in with_frontier(seeds, frontier))
+    with ReplyStore(buckets_of(shard, settings.shards), job=job) as store, Heartbeat(run, job=job, total=total) as beat:
+        async with Clients(run, settings.shards) as clients:
+            askers = [evolver := Asker(clients.client(settings.evolver, settings.evolver_identity), store)]
+            judge = None
+            if settings.judge and settings.judge_identity:
+                askers.append(judge := Asker(clients.client(settings.judge.endpoint, settings.judge_identity), store))
+            worker = (SeedJudge if settings.round == 0 else RoundAsker)(settings, evolver, judge)
+            width = 2 * sum(a.client.connection.concurrency for a in askers)
+            with writing(out, "candidate") as add:
+                async for candidates in in_order(with_frontier(seeds, frontier), worker.record, width):
+                    for candidate in candidates:
+                        add(candidate)
+                    beat.advance(1, **clients.facts())
+            write_json(out.with_suffix(".json"), {"requests": dict(sum((a.requests for a in askers), Counter()))})
+            clients.write_usage(usage, time.monotonic() - began)
+
+
+def ask(
+    settings: AskSettings, run: Run, *, shard: int, seeds: Path, frontier: Path | None, out: Path, usage: Path
+) -> None:
+    """`mmevol evolve ask`: see the module. Writes `out` (Parquet), its ``.json`` with request counts, and `usage`."""
+    asyncio.run(_ask(settings, run, shard=shard, seeds=seeds, frontier=frontier, out=out, usage=usage))

@@ -1,0 +1,120 @@
+"""The structural gate: what can be seen of a candidate without a judge. Each fault has its reason; the model is told it."""
+
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from mmevol.endpoint.ask import Rejected
+from mmevol.endpoint.dialect import BOX
+from mmevol.records import LETTERS, QA, SKILLS, CandidateReply, Object, Reason, SeedRecord
+
+META = re.compile(
+    r"\b(?:(?:given|original|previous|rewritten|created|provided|source|seed|above) (?:q ?& ?a|question|problem|answer|caption)s?"
+    r"|(?:in|by|from|to) the (?:caption|annotations?|bounding boxes)|the #\w+#)",
+    re.IGNORECASE,
+)
+"""Words by which a question speaks of its own making."""
+
+CUE = re.compile(
+    r"\b(?:step[- ]by[- ]step|think|reason(?:ing)?|explain|justify|walk (?:me )?through|show (?:how|your)|work (?:it )?out"
+    r"|why|how (?:do|did|can) you (?:know|tell)|before (?:you )?(?:answer|conclud)\w*)\b",
+    re.IGNORECASE,
+)
+"""A request to reason, as the reasoning direction ends its questions."""
+
+BOX_TOLERANCE = 0.0015
+"""Coordinates are written with three decimals, some models cut instead of rounding."""
+
+SKILL_WORDS = {
+    "ground": "grounding",
+    "locali": "grounding",
+    "refer": "referencing",
+    "calculat": "calculating",
+    "count": "calculating",
+    "ocr": "ocr",
+    "text": "ocr",
+    "exist": "existence",
+    "relation": "relationship",
+    "context": "context",
+    "behavio": "behaviour",
+    "predict": "behaviour",
+    "knowledge": "knowledge",
+}
+
+
+def normal_skills(skills: list[str]) -> list[str]:
+    """Free skill names brought to the vocabulary, each once, in its order; unknown ones are left out."""
+    known = {
+        name if name in SKILLS else next((v for k, v in SKILL_WORDS.items() if k in name), "")
+        for name in (skill.strip().lower().replace("_", " ") for skill in skills)
+    }
+    return [skill for skill in SKILLS if skill in known]
+
+
+def chosen_option(answer: str, options: list[str]) -> str | None:
+    """Which option an answer names: by its text, its letter, or both; None if none."""
+    said = answer.strip().rstrip(".")
+    for option in options:
+        if said.casefold() == option.strip().rstrip(".").casefold():
+            return option
+    match = re.fullmatch(r"\(?([A-Z])\)?[.:)]?(?:\s+(.*))?", said, re.DOTALL)
+    if match and (place := LETTERS.index(match[1])) < len(options):
+        text = (match[2] or "").strip()
+        if not text or text.casefold() == options[place].strip().rstrip(".").casefold():
+            return options[place]
+    return None
+
+
+def invented_box(texts: list[str], objects: list[Object]) -> str | None:
+    """The first box in the texts that is no object's."""
+    for text in texts:
+        for match in BOX.finditer(text):
+            box = [float(g) for g in match.groups()]
+            if not any(all(abs(a - b) <= BOX_TOLERANCE for a, b in zip(box, o.bbox, strict=True)) for o in objects):
+                return match[0]
+    return None
+
+
+def read_candidate(item: Any, record: SeedRecord, direction: str, *, checks: bool) -> QA | Rejected:
+    """A reply item as a Q&A, or the fault that it has. Without `checks`, only what cannot be read is a fault."""
+    try:
+        reply = CandidateReply.model_validate(item)
+        answer = reply.answer
+        if reply.options and (chosen := chosen_option(answer, reply.options)) is not None:
+            answer = chosen
+        elif reply.options:
+            return Rejected(Reason.OPTIONS_WITHOUT_ANSWER, f"the answer {answer[:60]!r} is none of the options")
+        if not answer.strip() or not reply.question.strip():
+            return Rejected(Reason.EMPTY_ANSWER, "question and answer must not be empty")
+        qa = QA(
+            question=reply.question.strip(),
+            answer=answer.strip() if not reply.options else answer,
+            format=reply.format.strip() or "Norm",
+            options=reply.options,
+            objects=sorted({name.strip().lower() for name in reply.objects if name.strip()}),
+            skills=normal_skills(reply.skills),
+            steps=reply.steps,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        return Rejected(Reason.SCHEMA, f"field {'.'.join(str(p) for p in first['loc'])}: {first['msg']}")
+    return (structural_fault(qa, record, direction) if checks else None) or qa
+
+
+def structural_fault(qa: QA, record: SeedRecord, direction: str) -> Rejected | None:
+    """Meta words, a missing cue to reason, boxes that are not the record's."""
+    if match := META.search(qa.question):
+        return Rejected(Reason.META_WORDS, f"the question speaks of {match[0]!r}; ask about the picture only")
+    if direction == "reasoning" and not CUE.search(re.split(r"(?<=[.?!])\s+", qa.question)[-1]):
+        return Rejected(Reason.NO_REASONING_CUE, "the question must end with a cue to reason step by step")
+    texts = [
+        qa.question,
+        qa.answer,
+        *qa.options,
+        *(s.description for s in qa.steps),
+        *(s.manipulation or "" for s in qa.steps),
+    ]
+    if box := invented_box(texts, record.objects):
+        return Rejected(Reason.INVENTED_BOX, f"the box {box} is not among the annotations")
+    return None

@@ -1,0 +1,91 @@
+"""The evolved dataset: every version with its lineage, verdicts and outcome, and the LLaVA file made of what survived."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from mmevol.evolve.ask import seed_versions
+from mmevol.records import QA, Candidate, Outcome, SeedRecord, Version, canonical, turns
+from mmevol.store import read_rows, replacing, writing
+
+Round = tuple[Path, Path]
+"""Candidates and outcomes of a round and shard."""
+
+
+def _row(record: SeedRecord, version: Version, outcome: str, reason: str, more: dict[str, Any]) -> dict[str, Any]:
+    """A row of ``evolved.parquet``; image, caption and licence stand beside every version."""
+    qa = version.qa.model_dump(mode="json", exclude={"image_position"})
+    beside = record.model_dump(include={"image", "caption", "source", "licence", "attribution"})
+    lineage = version.model_dump(exclude={"qa"})
+    return {**lineage, "outcome": outcome, "reason": reason, **qa, **more, **beside}
+
+
+def candidate_row(record: SeedRecord, c: Candidate, o: Outcome) -> dict[str, Any]:
+    """The row of a candidate; a failed one has no text, and an id made of parent and round."""
+    more = {"verdicts": [v.model_dump() for v in c.verdicts], "prompt": c.prompt, "model": c.model}
+    if c.version:
+        return _row(record, c.version, o.outcome, o.reason, more)
+    empty = QA.model_construct(question="", answer="", format="", options=[], objects=[], skills=[], steps=[])
+    tried = Version.model_construct(
+        id=f"{c.parent.id}/r{c.round}",
+        line=c.parent.line,
+        record=record.key,
+        parent=c.parent.id,
+        round=c.round,
+        direction=c.direction,
+        qa=empty,
+    )
+    return _row(record, tried, "failed", o.reason, more)
+
+
+def lineages(seeds: Path, rounds: Iterable[Round]) -> Iterator[tuple[SeedRecord, list[dict[str, Any]]]]:
+    """Each record of a shard with all rows of its lineage: seeds first, then round by round, each sorted by id."""
+    streams = [
+        groupby(
+            zip(read_rows(candidates, "candidate"), read_rows(outcomes, "outcome"), strict=True),
+            key=lambda pair: pair[0].parent.record,
+        )
+        for candidates, outcomes in rounds
+    ]
+    for record in read_rows(seeds, "seed"):
+        versions = seed_versions(record)
+        if not versions:
+            continue
+        rows = [_row(record, v, "seed", "", {"verdicts": [], "prompt": "", "model": ""}) for v in versions]
+        for stream in streams:
+            name, pairs = next(stream)
+            assert name == record.key, f"a round is about {name} where the seeds have {record.key}"
+            rows += sorted((candidate_row(record, c, o) for c, o in pairs), key=lambda row: str(row["id"]))
+        yield record, rows
+
+
+def llava_samples(record: SeedRecord, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One multi-turn LLaVA sample a round with survivors (spec 1.7). Steps, skills and objects are not in it."""
+    survived = [row for row in rows if row["outcome"] == "survived"]
+    for round_, some in groupby(survived, key=lambda row: row["round"]):
+        talk: list[dict[str, str]] = []
+        for row in some:
+            qa = QA.model_validate({k: row[k] for k in ("question", "answer", "options", "format")})
+            human, assistant = turns(qa)
+            mark = "<image>\n" if not talk and record.image else ""
+            talk += [{"from": "human", "value": mark + human}, {"from": "gpt", "value": assistant}]
+        sample: dict[str, Any] = {"id": f"{record.key}/r{round_}", "conversations": talk}
+        yield sample | ({"image": record.image} if record.image else {})
+
+
+def dataset(*, seeds: list[Path], rounds: list[list[Round]], evolved: Path, sft: Path) -> None:
+    """`mmevol evolve dataset`: write ``evolved.parquet`` and ``sft.json``, streaming.
+
+    `seeds`: one file a shard; `rounds`: for each shard, candidates and outcomes of every round in order.
+    """
+    with writing(evolved, "version") as add, replacing(sft) as temporary, open(temporary, "w", encoding="utf-8") as out:
+        separator = "[\n"
+        for shard, files in zip(seeds, rounds, strict=True):
+            for record, rows in lineages(shard, files):
+                for row in rows:
+                    add(row)
+                for sample in llava_samples(record, rows):
+                    out.write(separator + canonical(sample))
+                    separator = ",\n"
+        out.write("\n]\n" if separator == ",\n" else "[]\n")

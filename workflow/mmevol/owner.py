@@ -1,0 +1,121 @@
+"""One writer at a time for a folder, on local disks and network file systems alike.
+
+The owner is a file that names host, pid, process start and job, put there by `link`, which is atomic on every file system that
+the store may lie on; no advisory lock is used, since network file systems may ignore those. A second writer waits while the
+owner lives: on this host its process is looked up, elsewhere its heartbeat (the file's modification time) must change within `PATIENCE`, by the
+waiter's own clock, so that clocks need not agree. A dead owner's file is renamed away, which only one waiter can do.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HEARTBEAT = 5.0
+"""Seconds between two signs of life."""
+PATIENCE = 60.0
+"""Seconds without a sign of life after which an owner on another host counts as dead."""
+
+
+def process_start(pid: int) -> str | None:
+    """When a process of this host began, as an opaque text; None if there is none. Tells a reused pid from its predecessor."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    except OSError:
+        return ""
+    state, *rest = stat.rpartition(")")[2].split()
+    return None if state in "ZX" else rest[18]
+
+
+def _alive_here(pid: int, start: str) -> bool:
+    if Path("/proc/self/stat").exists():
+        return process_start(pid) == start
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class Owner:
+    """Ownership of many folders by this process, taken in the order given (the same everywhere, so no two wait for each other)."""
+
+    def __init__(self, folders: list[Path], job: str, on_wait: Callable[[str], None] | None = None) -> None:
+        self.folders, self.job, self.on_wait = sorted(folders), job, on_wait
+        self._held: list[Path] = []
+        self._stop = threading.Event()
+        self._beat: threading.Thread | None = None
+
+    def acquire(self) -> None:
+        """Wait until every folder is ours."""
+        for folder in self.folders:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._acquire_one(folder)
+            self._held.append(folder / "owner")
+            if not self._beat:
+                self._beat = threading.Thread(target=self._heartbeat, daemon=True)
+                self._beat.start()
+
+    def release(self) -> None:
+        """Give every folder back."""
+        self._stop.set()
+        if self._beat:
+            self._beat.join()
+        while self._held:
+            self._held.pop().unlink(missing_ok=True)
+
+    def _heartbeat(self) -> None:
+        while not self._stop.wait(HEARTBEAT):
+            for path in list(self._held):
+                os.utime(path)
+
+    def _acquire_one(self, folder: Path) -> None:
+        mine = folder / f".owner.{socket.gethostname()}.{os.getpid()}"
+        me = {"host": socket.gethostname(), "pid": os.getpid(), "start": process_start(os.getpid()), "job": self.job}
+        mine.write_text(json.dumps(me))
+        try:
+            seen: tuple[object, float] = (None, time.monotonic())
+            while True:
+                try:
+                    os.link(mine, folder / "owner")
+                    return
+                except FileExistsError:
+                    seen = self._wait(folder / "owner", seen)
+        finally:
+            mine.unlink()
+
+    def _wait(self, path: Path, seen: tuple[object, float]) -> tuple[object, float]:
+        """Wait a moment for a live owner, or put a dead one's file out of the way; returns what was last seen, and when."""
+        try:
+            text, mark = path.read_text(), path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return (None, time.monotonic())
+        owner = json.loads(text)
+        if (text, mark) != seen[0]:
+            seen = ((text, mark), time.monotonic())
+        dead = (
+            not _alive_here(owner["pid"], owner["start"])
+            if owner["host"] == socket.gethostname()
+            else time.monotonic() - seen[1] > PATIENCE
+        )
+        if dead:
+            grave = path.with_name(f".dead.{socket.gethostname()}.{os.getpid()}")
+            try:
+                path.rename(grave)
+            except FileNotFoundError:
+                return seen
+            if grave.read_text() != text:  # another waiter took over between our look and our rename: give it back
+                os.link(grave, path)
+            grave.unlink()
+        else:
+            if self.on_wait:
+                self.on_wait(f"{path.parent} is held by {owner['job']} (pid {owner['pid']} on {owner['host']})")
+            time.sleep(0.2)
+        return seen

@@ -1,0 +1,1 @@
+"""Publishing: tables, figures, findings, and where each number comes from."""

@@ -1,0 +1,76 @@
+"""Curation: a record that has only a caption gets Q&A by asking the teacher (paper appendix A)."""
+
+import asyncio
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mmevol.config import CurateSettings, Run
+from mmevol.endpoint.ask import Asker, Rejected, in_order
+from mmevol.endpoint.client import Clients
+from mmevol.endpoint.prompt import Prompt, picture_of
+from mmevol.endpoint.schemas import QAS
+from mmevol.progress import Heartbeat
+from mmevol.records import QA, Reason, Request, SeedRecord
+from mmevol.replies import ReplyStore
+from mmevol.store import buckets_of, read_rows, writing
+
+
+@cache
+def instructions() -> str:
+    """The text of ``prompts/curate.jinja``."""
+    return (Path(__file__).parent / "prompts" / "curate.jinja").read_text(encoding="utf-8").strip() + "\n"
+
+
+def read_qas(reply: dict[str, Any], ids: Any) -> tuple[dict[str, list[QA]], dict[str, Rejected]]:
+    """The Q&A of a reply; those that cannot be read are left out, and a reply with none is rejected."""
+    items = reply.get("qas")
+    good: list[QA] = []
+    for item in items if isinstance(items, list) else []:
+        try:
+            qa = QA.model_validate(item)
+        except ValidationError:
+            continue
+        if not qa.options and qa not in good:
+            good.append(qa)
+    if good:
+        return {ids[0]: good}, {}
+    return {}, {ids[0]: Rejected(Reason.SCHEMA, "no usable question-answer pair was in qas")}
+
+
+async def curated(asker: Asker, record: SeedRecord, settings: CurateSettings) -> SeedRecord:
+    """The record with Q&A; one that has some, or for which the teacher found none, stays as it is."""
+    if record.qas:
+        return record
+    request = Request(task="curate", caption=record.caption, objects=record.objects)
+    picture = picture_of(record, settings.images_root)
+    found, _ = await asker.items(
+        [record.key],
+        lambda ids, errors: Prompt(instructions(), request, QAS, picture, errors),
+        read_qas,
+        record=record.key,
+        attempts=settings.content_attempts,
+    )
+    return record.model_copy(update={"qas": found[record.key], "curated": True}) if found else record
+
+
+async def _curate(settings: CurateSettings, run: Run, *, shard: int, records: Path, out: Path, usage: Path) -> None:
+    began, job = time.monotonic(), f"seeds/curate/{shard}"
+    with ReplyStore(buckets_of(shard, settings.shards), job=job) as store, Heartbeat(run, job=job) as beat:
+        async with Clients(run, settings.shards) as clients:
+            asker = Asker(clients.client(settings.endpoint, settings.identity), store)
+            with writing(out, "seed") as add:
+                width = 2 * asker.client.connection.concurrency
+                rows = read_rows(records, "seed")
+                async for record in in_order(rows, lambda r: curated(asker, r, settings), width):
+                    add(record)
+                    beat.advance(1, **clients.facts())
+            clients.write_usage(usage, time.monotonic() - began)
+
+
+def curate(settings: CurateSettings, run: Run, *, shard: int, records: Path, out: Path, usage: Path) -> None:
+    """`mmevol seeds curate`: read an audited shard, write the shard with Q&A, and what it cost."""
+    asyncio.run(_curate(settings, run, shard=shard, records=records, out=out, usage=usage))

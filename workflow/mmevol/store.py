@@ -1,0 +1,236 @@
+"""How records reach disk: atomic files, one Parquet writer, provenance sidecars.
+
+A data file is written under a temporary name that carries host and pid and renamed when it is whole, so that nothing is ever
+there half. The same records give the same bytes.
+"""
+
+import hashlib
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmevol.records import BadInput, Candidate, Frontier, Outcome, Record, SeedRecord, canonical, digest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BUCKETS = 256
+ROW_GROUP = 1024
+"""Rows of a Parquet row group: what a stage holds in memory at a time."""
+
+ROWS: dict[str, type[Record]] = {"seed": SeedRecord, "candidate": Candidate, "frontier": Frontier, "outcome": Outcome}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary neighbour of `path` that takes its place when the block ends well and is removed when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON value in canonical form (sorted keys), one line."""
+    write_text(path, canonical(value) + "\n")
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes, 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def bucket_of(key: str) -> int:
+    """The bucket, 0..255, of a record key."""
+    return int(digest(key)[:2], 16)
+
+
+def order_of(key: str) -> tuple[int, str]:
+    """The order of records in every file: by bucket, then key, so that shards one after the other are in order too."""
+    return bucket_of(key), key
+
+
+def shard_of(key: str, shards: int) -> int:
+    """The shard of a record key: a fixed range of buckets; `shards` is a power of two up to 256."""
+    return bucket_of(key) * shards // BUCKETS
+
+
+def buckets_of(shard: int, shards: int) -> range:
+    """The buckets that a shard holds."""
+    width = BUCKETS // shards
+    return range(shard * width, (shard + 1) * width)
+
+
+def arrow_schema(kind: str) -> "pa.Schema":
+    """The Parquet schema of a row kind: ``seed``, ``candidate``, ``frontier`` (records.py) or ``version`` (the dataset)."""
+    import pyarrow as pa
+
+    s, i, f = pa.string(), pa.int32(), pa.float64()
+    strings = pa.list_(s)
+    step = pa.struct([("manipulation", s), ("description", s)])
+    qa = pa.struct(
+        [
+            ("question", s),
+            ("answer", s),
+            ("format", s),
+            ("options", strings),
+            ("objects", strings),
+            ("skills", strings),
+            ("steps", pa.list_(step)),
+            ("image_position", s),
+        ]
+    )
+    version = pa.struct(
+        [("id", s), ("line", s), ("record", s), ("parent", s), ("round", i), ("direction", s), ("qa", qa)]
+    )
+    verdict = pa.struct([("judge", s), ("name", s), ("value", f), ("reason", s)])
+    thing = pa.struct([("label", s), ("bbox", pa.list_(f)), ("attributes", pa.map_(s, s))])
+    fields: dict[str, list[tuple[str, pa.DataType]]] = {
+        "seed": [
+            ("key", s),
+            ("id", s),
+            ("image", s),
+            ("image_digest", s),
+            ("width", i),
+            ("height", i),
+            ("caption", s),
+            ("objects", pa.list_(thing)),
+            ("qas", pa.list_(qa)),
+            ("curated", pa.bool_()),
+            ("split", s),
+            ("source", s),
+            ("licence", s),
+            ("attribution", s),
+            ("topics", strings),
+        ],
+        "candidate": [
+            ("parent", version),
+            ("round", i),
+            ("direction", s),
+            ("version", version),
+            ("failed", s),
+            ("verdicts", pa.list_(verdict)),
+            ("prompt", s),
+            ("model", s),
+        ],
+        "frontier": [("version", version), ("history", strings)],
+        "mixture": [("record", s), ("qa", s), ("source", s), ("round", i)],
+        "outcome": [
+            ("record", s),
+            ("line", s),
+            ("parent", s),
+            ("round", i),
+            ("direction", s),
+            ("outcome", s),
+            ("reason", s),
+            ("candidate", s),
+        ],
+        "version": [
+            ("id", s),
+            ("line", s),
+            ("record", s),
+            ("parent", s),
+            ("round", i),
+            ("direction", s),
+            ("outcome", s),
+            ("reason", s),
+            ("question", s),
+            ("answer", s),
+            ("format", s),
+            ("options", strings),
+            ("objects", strings),
+            ("skills", strings),
+            ("steps", pa.list_(step)),
+            ("verdicts", pa.list_(verdict)),
+            ("prompt", s),
+            ("model", s),
+            ("image", s),
+            ("caption", s),
+            ("source", s),
+            ("licence", s),
+            ("attribution", s),
+        ],
+    }
+    return pa.schema(fields[kind])
+
+
+@contextmanager
+def writing(path: Path, kind: str) -> Iterator[Callable[[Record | dict[str, Any]], None]]:
+    """Write rows to Parquet as they come: yields the function that takes a row. The only Parquet writer of the project."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = arrow_schema(kind)
+    chunk: list[dict[str, Any]] = []
+    settings: dict[str, Any] = {
+        "compression": "zstd",
+        "version": "2.6",
+        "write_statistics": False,
+        "store_schema": False,
+    }
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, **settings) as out:
+
+        def flush() -> None:
+            out.write_table(pa.Table.from_pylist(chunk, schema=schema), row_group_size=ROW_GROUP)
+            chunk.clear()
+
+        def add(row: Record | dict[str, Any]) -> None:
+            chunk.append(row.model_dump(mode="json") if isinstance(row, Record) else row)
+            if len(chunk) == ROW_GROUP:
+                flush()
+
+        yield add
+        flush()
+
+
+def write_rows(path: Path, kind: str, rows: Iterable[Record | dict[str, Any]]) -> None:
+    """Write rows to Parquet in the order given, streaming."""
+    with writing(path, kind) as add:
+        for row in rows:
+            add(row)
+
+
+def read_dicts(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Stream the rows of a Parquet file as plain dictionaries.
+
+    Raises `BadInput` where the file is missing or is no Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadInput(
+            file=str(path),
+            field="(file)",
+            found=str(error),
+            expected="a Parquet file of this study",
+            remedy="delete it and run the target again",
+        ) from error
+    with file:
+        for batch in file.iter_batches(batch_size=ROW_GROUP, columns=columns):
+            yield from batch.to_pylist()
+
+
+def read_rows(path: Path, kind: str) -> Iterator[Any]:
+    """Stream the rows of a Parquet file as records of `kind`."""
+    record = ROWS[kind]
+    for row in read_dicts(path):
+        if kind == "seed":
+            for thing in row["objects"]:
+                thing["attributes"] = dict(thing["attributes"])
+        yield record.model_validate(row)

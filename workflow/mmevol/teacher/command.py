@@ -1,0 +1,161 @@
+"""``mmevol teacher serve`` and ``mmevol teacher faults``."""
+
+import json
+import os
+import secrets
+import signal
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+from pydantic import ValidationError
+
+from mmevol.config import Faults
+from mmevol.records import BadInput, Request
+
+TOKEN = "MMEVOL_TEACHER_TOKEN"
+
+
+def _faults(text: str) -> Faults:
+    try:
+        return Faults.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(
+            file="--faults",
+            field=".".join(str(part) for part in first["loc"]) or "(the whole)",
+            found=str(first["input"])[:80],
+            expected="rates from 0 to 1 by fault name, as JSON",
+            remedy="see endpoints.*.faults in config/README.md",
+        ) from error
+
+
+def _token(path: Path | None) -> str:
+    """The token of the environment, or of a file that only its owner reads; a file that is not there is made."""
+    if path is None:
+        if token := os.environ.get(TOKEN):
+            return token
+        raise BadInput(
+            file=TOKEN,
+            field="environment variable",
+            found="not set",
+            expected="the bearer token that clients must send",
+            remedy=f"set {TOKEN}, or give --token-file FILE",
+        )
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(16))
+    if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
+        raise BadInput(
+            file=str(path),
+            field="mode",
+            found=f"{mode:o}",
+            expected="600",
+            remedy=f"chmod 600 {path}, with a new token in it",
+        )
+    return path.read_text().strip()
+
+
+def serve(
+    port: Annotated[int, typer.Option(help="loopback port; 0 takes a free one")] = 0,
+    model: Annotated[str, typer.Option(help="name under which the model answers")] = "symbolic-v1",
+    faults: Annotated[str, typer.Option(help="fault rates as JSON")] = "{}",
+    ready: Annotated[
+        str | None, typer.Option(help="file, or number of an open descriptor, that gets the base URL")
+    ] = None,
+    until_eof: Annotated[bool, typer.Option("--until-eof", help="end when standard input closes")] = False,
+    log: Annotated[Path | None, typer.Option(help="append a JSON line for each request")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help=f"0600 file with the token, made if absent; else ${TOKEN}")
+    ] = None,
+) -> None:
+    """Serve the embedded teacher on loopback until it is told to stop."""
+    import asyncio
+
+    from mmevol.teacher.faults import check
+    from mmevol.teacher.server import Teacher
+
+    rates = _faults(faults)
+    check(rates)
+    token = _token(token_file)
+    file: IO[bytes] | None = log.open("ab") if log else None
+    teacher = Teacher(model=model, token=token, faults=rates, log=file)
+    try:
+        asyncio.run(_run(teacher, port, ready, until_eof))
+    finally:
+        if file:
+            file.close()
+
+
+async def _run(teacher: object, port: int, ready: str | None, until_eof: bool) -> None:
+    import asyncio
+
+    from aiohttp import web
+
+    from mmevol.teacher.server import Teacher
+
+    assert isinstance(teacher, Teacher)
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runner = web.AppRunner(teacher.application(), access_log=None, shutdown_timeout=0.2)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
+    await site.start()
+    _announce(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", ready)
+    if until_eof:
+        threading.Thread(target=_wait_for_eof, args=(lambda: loop.call_soon_threadsafe(stop.set),), daemon=True).start()
+    await stop.wait()
+    await runner.cleanup()
+
+
+def _wait_for_eof(then: object) -> None:
+    """Blocks until standard input ends, which it does when its other end dies. Reads below Python's buffer: a daemon thread
+    that holds the buffer's lock would crash the interpreter's end."""
+    while os.read(0, 65536):
+        pass
+    assert callable(then)
+    then()
+
+
+def _announce(url: str, ready: str | None) -> None:
+    if ready is None:
+        print(url, flush=True)
+    elif ready.isdigit():
+        os.write(int(ready), (url + "\n").encode())
+    else:
+        temporary = Path(f"{ready}.{os.getpid()}")
+        temporary.write_text(url + "\n")
+        temporary.replace(ready)
+
+
+def _stored(path: Path) -> Iterator[tuple[str, int, Request]]:
+    with path.open() as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+                yield str(row["key"]), int(row["attempt"]), Request.model_validate(row["request"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise BadInput(
+                    file=f"{path}:{number}",
+                    field="line",
+                    found=f"{type(error).__name__}: {str(error)[:120]}",
+                    expected='{"key": text, "attempt": number, "request": a mmevol-request/1 block}',
+                    remedy="write the file from the reply store",
+                ) from error
+
+
+def faults(
+    requests: Annotated[Path, typer.Argument(help="JSONL: key, attempt, request block")],
+    rows: Annotated[Path, typer.Argument(help="JSONL to write: key, attempt, task, id, fault")],
+    faults: Annotated[str, typer.Option(help="fault rates as JSON, those of the teacher that answered")] = "{}",
+) -> None:
+    """Tell which reply got which fault, by composing each again; no log is needed."""
+    from mmevol.store import write_text
+    from mmevol.teacher.faults import planted
+
+    found = planted(_faults(faults), _stored(requests))
+    write_text(rows, "".join(json.dumps(row) + "\n" for row in found))

@@ -1,0 +1,246 @@
+"""Rewriting a Q&A in a direction: a program grows by an operator, turns to a rarer object, or is asked in another format.
+
+A given question outside the grammar, or without an answer in this picture, is not executable: a new program over the objects
+that it names takes its place. What cannot be grown is varied; what cannot be varied is left out of the reply.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from random import Random
+from typing import Any
+
+from mmevol.records import RequestQA, digest
+from mmevol.teacher.execute import Run, Scene, Unanswerable
+from mmevol.teacher.grammar import DEMANDS, parse, render
+from mmevol.teacher.language import (
+    QUERIES,
+    Attribute,
+    Count,
+    Difference,
+    Group,
+    Locate,
+    Name,
+    Program,
+    Question,
+    Read,
+    Region,
+    Total,
+    Verify,
+    depth,
+    groups,
+)
+from mmevol.teacher.nouns import NUMBER_WORDS, SYNONYMS, plural
+from mmevol.teacher.programs import Finder, shuffled
+
+DEPTH_CAP = 8
+"""From here on programs vary instead of growing."""
+OPTIONS = 4
+"""A multiple choice has at most this many options."""
+
+Composed = dict[str, Any]
+"""The fields of a Q&A in a reply, without its id."""
+
+
+def generator(*parts: str | int) -> Random:
+    """Draws that derive from the request and nothing else."""
+    return Random(int(digest(*parts)[:16], 16))
+
+
+# ------------------------------------------------------------------------------------------------------------- realisation
+
+
+def demanded(value: str, demand: str) -> str:
+    """An answer in the form that a demand asks for."""
+    match demand:
+        case "capitals":
+            return value.upper()
+        case "brackets":
+            return f"[{value}]"
+        case "hyphens":
+            return "-".join(value)
+        case "number word":
+            return NUMBER_WORDS[int(value)]
+    return value
+
+
+def realise(question: Question, finder: Finder) -> Composed | None:
+    """The question asked and answered by execution, with its trace; None if it has no answer or not enough distractors."""
+    scene = finder.scene
+    text = render(question)
+    if parse(text, scene.plurals) != question:
+        return None  # a label that the grammar cannot hold, such as one with a comma in it
+    execution = Run(scene, trace=True)
+    try:
+        value = execution.answer(question.program)
+    except Unanswerable:
+        return None
+    options: list[str] = []
+    if question.format in ("multiple choice", "region selection", "object-region matching"):
+        others = finder.alternatives(question.program, value)
+        if not others:
+            return None
+        options = shuffled(finder.rng, [value, *others[: OPTIONS - 1]])
+    named = [group.label for group in groups(question.program) if group.label]
+    asked_about = [scene.labels[i] for i in execution.targets]
+    return {
+        "question": text,
+        "answer": demanded(value, question.demand),
+        "format": question.format,
+        "options": options,
+        "objects": sorted({*named, *asked_about}),
+        "skills": sorted({step.skill for step in execution.steps}),
+        "steps": [{"manipulation": s.manipulation, "description": s.description} for s in execution.steps],
+    }
+
+
+def formats(program: Program) -> list[tuple[str, str]]:
+    """The formats, with their demand, that a program can be asked in besides ``Norm``."""
+    found: list[tuple[str, str]] = []
+    if isinstance(program, QUERIES):
+        found += [("multiple choice", ""), ("fill in the blank", ""), ("yes/no", "")]
+    match program:
+        case Locate():
+            found.append(("region selection", ""))
+        case Name(Region()):
+            found.append(("object-region matching", ""))
+        case Attribute() | Name():
+            found += [("instruction following", "capitals"), ("instruction following", "brackets")]
+        case Read():
+            found.append(("instruction following", "hyphens"))
+        case Count() | Total() | Difference():
+            found.append(("instruction following", "number word"))
+        case _ if not isinstance(program, (Locate, Verify)):
+            found.append(("instruction following", "capitals"))
+    return [(name, demand) for name, demand in found if not demand or demand in DEMANDS]
+
+
+def in_format(program: Program, name: str, demand: str, finder: Finder) -> Question | None:
+    """The program in a format; None where it does not fit."""
+    if name == "yes/no" and not isinstance(program, Verify):
+        check = finder.verify(program) if isinstance(program, QUERIES) else None
+        return Question(check, "yes/no") if check else None
+    if name == "Norm" or (name == "yes/no" and isinstance(program, Verify)):
+        return Question(program, name)
+    return Question(program, name, demand) if (name, demand) in formats(program) else None
+
+
+# --------------------------------------------------------------------------------------------------------------- directions
+
+
+def known(qa: RequestQA, scene: Scene) -> tuple[Question, Run] | None:
+    """The given Q&A as a question of the language with its run, or None where it is not executable in this picture."""
+    question = parse(qa.question, scene.plurals)
+    if question is None:
+        return None
+    execution = Run(scene)
+    try:
+        execution.answer(question.program)
+    except Unanswerable:
+        return None
+    return question, execution
+
+
+def named_objects(text: str, scene: Scene) -> list[int]:
+    """The objects that a text outside the language names: by label, plural, or what people call them."""
+    said = f" {' '.join(''.join(c if c.isalnum() else ' ' for c in text.lower()).split())} "
+    labels = {label for label in scene.counts if f" {label} " in said or f" {plural(label)} " in said}
+    labels |= {label for word, label in SYNONYMS.items() if f" {word} " in said or f" {plural(word)} " in said}
+    return [i for i in scene.all if scene.labels[i] in labels]
+
+
+def at_depth(finder: Finder, goal: int, about: list[int]) -> Iterator[Program]:
+    """Programs of a depth about the given objects: simple ones, grown until they are deep enough."""
+    for program in finder.simple(about):
+        while depth(program) < goal and (grown := next(finder.deeper(program), None)):
+            program = grown
+        if depth(program) == goal:
+            yield program
+
+
+class Composer:
+    """Rewrites of one Q&A in one draw."""
+
+    def __init__(self, scene: Scene, qa: RequestQA, rng: Random) -> None:
+        self.finder, self.qa = Finder(scene, rng), qa
+        self.scene = scene
+        self.given = known(qa, scene)
+        self.named = named_objects(qa.question, scene) if self.given is None else []
+
+    def rewrites(self, direction: str) -> Iterator[Composed]:
+        """Rewrites in a direction, best first; a direction without rules of its own grows as reasoning does, without a cue."""
+        if not self.scene.labels:
+            return
+        ways = {"perceptual": self.perceptual, "interactive": self.interactive}
+        for question in islice(ways.get(direction, self.reasoning)(direction), 24):
+            composed = realise(question, self.finder)
+            if composed:
+                yield composed
+
+    def perceptual(self, direction: str) -> Iterator[Question]:
+        """Same depth, about a rarer or smaller object, in the same format where that fits."""
+        goal, limit = (2, float("inf"))
+        if self.given:
+            question, execution = self.given
+            goal, limit = depth(question.program), self.scene.salience(execution.targets)
+        rare = [i for i in self.named or self.scene.all if self.scene.salience([i]) < limit]
+        rare.sort(key=lambda i: (self.scene.salience([i]), i))
+        less = (
+            program
+            for about in ([i] for i in shuffled(self.finder.rng, rare[:3]))
+            for program in islice(at_depth(self.finder, goal, about), 4)
+            if self._salience(program) < limit
+        )
+        yield from self._keeping_format(less)
+        yield from self._keeping_format(at_depth(self.finder, min(goal + 1, DEPTH_CAP), rare[:1]))
+        yield from self._keeping_format(at_depth(self.finder, goal, list(self.scene.all)))
+
+    def _salience(self, program: Program) -> float:
+        execution = Run(self.scene)
+        execution.answer(program)
+        return self.scene.salience(execution.targets)
+
+    def _keeping_format(self, programs: Iterator[Program]) -> Iterator[Question]:
+        kept = self.given[0] if self.given else Question(Count(Group()))
+        for program in programs:
+            if kept.cue:
+                yield Question(program, "complex reasoning", cue=True)
+                continue
+            question = in_format(program, kept.format, kept.demand, self.finder)
+            yield question or Question(program, "yes/no" if isinstance(program, Verify) else "Norm")
+
+    def reasoning(self, direction: str) -> Iterator[Question]:
+        """Deeper by one operator, ending with a cue to reason."""
+        if self.given and depth(self.given[0].program) < DEPTH_CAP:
+            programs = self.finder.deeper(self.given[0].program)
+        else:
+            goal = depth(self.given[0].program) if self.given else 3
+            programs = at_depth(self.finder, goal, self.named)
+        cued = direction == "reasoning"
+        for program in programs:
+            yield Question(
+                program, "complex reasoning" if cued else "yes/no" if isinstance(program, Verify) else "Norm", cue=cued
+            )
+
+    def interactive(self, direction: str) -> Iterator[Question]:
+        """Another format; the program grows too where it has left ``Norm`` before."""
+        rng, old = self.finder.rng, self.qa.format
+        if self.given is None:
+            programs = at_depth(self.finder, 2, self.named)
+        elif old == "Norm" and isinstance(self.given[0].program, QUERIES):
+            programs = iter([self.given[0].program])
+        else:
+            programs = self._inner()
+        for program in programs:
+            for name, demand in shuffled(rng, formats(program)):
+                if name != old and (question := in_format(program, name, demand, self.finder)):
+                    yield question
+
+    def _inner(self) -> Iterator[Program]:
+        """Deeper programs over the given one, out of its yes/no form; then others of that depth."""
+        assert self.given
+        program = self.given[0].program
+        if isinstance(program, Verify):
+            program = program.program
+        if depth(program) < DEPTH_CAP:
+            yield from self.finder.deeper(program)
+        yield from at_depth(self.finder, depth(program), [])

@@ -1,0 +1,314 @@
+"""Programs run over the annotations of one picture.
+
+`Scene` prepares the objects of a request; `run` answers a program, and on request writes the trace as steps. A question whose
+referents are not unique, are not there, or are told apart by less than a margin has no answer: `Unanswerable`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmevol.records import Object
+from mmevol.teacher.grammar import noun_phrase, plural_phrase
+from mmevol.teacher.language import (
+    Attribute,
+    CompareCounts,
+    CompareSize,
+    Connect,
+    Count,
+    Difference,
+    Exists,
+    Group,
+    Locate,
+    Name,
+    One,
+    Place,
+    Program,
+    Read,
+    Referent,
+    Region,
+    Related,
+    Same,
+    Total,
+    Verify,
+)
+from mmevol.teacher.nouns import SHAPES, singulars
+
+MARGIN = 0.1
+"""Share of width or height by which centres differ before one object lies beside another."""
+RATIO = 1.2
+"""How many times the area of another box a box has before it is larger."""
+LISTED = 8
+"""A step quotes the boxes of a group up to this size, and says how many there are beyond it."""
+
+_SIDE: dict[str, tuple[int, int]] = {"left": (0, 1), "right": (0, -1), "above": (1, 1), "below": (1, -1)}
+"""Axis of a place, and the sign by which the anchor's centre is ahead."""
+_EDGE: dict[str, tuple[int, int]] = {"leftmost": (0, 1), "rightmost": (0, -1), "topmost": (1, 1), "bottommost": (1, -1)}
+
+
+class Unanswerable(Exception):
+    """The program has no answer in this picture; the message says why."""
+
+
+def box_text(box: Sequence[float]) -> str:
+    """A box as answers quote it: ``[0.100, 0.200, 0.300, 0.400]``."""
+    return "[" + ", ".join(f"{c:.3f}" for c in box) + "]"
+
+
+class Scene:
+    """The objects of a picture: lower-case labels, attributes, centres and areas (shares of the picture), by position."""
+
+    def __init__(self, objects: Sequence[Object]) -> None:
+        self.labels = [" ".join(o.label.lower().split()) for o in objects]
+        self.boxes = [o.bbox for o in objects]
+        self.attributes = [
+            {k: (v if k == "text" else v.lower()) for k, v in o.attributes.items() if v} for o in objects
+        ]
+        self.centres = [((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in self.boxes]
+        self.areas = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in self.boxes]
+        self.counts = Counter(self.labels)
+        self.plurals = singulars(self.counts)
+        self.all = range(len(self.labels))
+
+    def attribute(self, i: int, name: str) -> str | None:
+        """An attribute of an object; a label that is a shape's name says the shape."""
+        value = self.attributes[i].get(name)
+        return self.labels[i] if value is None and name == "shape" and self.labels[i] in SHAPES else value
+
+    def name(self, i: int) -> str:
+        """What an answer calls an object: color, where known, and label."""
+        color = self.attributes[i].get("color")
+        return f"the {color} {self.labels[i]}" if color else f"the {self.labels[i]}"
+
+    def salience(self, members: Sequence[int]) -> float:
+        """How much meets the eye: mean area times the number of objects of that label. Rarer or smaller is less."""
+        if not members:
+            return float("inf")
+        return sum(self.areas[i] * self.counts[self.labels[i]] for i in members) / len(members)
+
+    def beside(self, i: int, place: Place, j: int) -> bool | None:
+        """Whether ``i`` lies on that side of ``j``; None where it is hard to tell."""
+        axis, sign = _SIDE[place]
+        gap = sign * (self.centres[j][axis] - self.centres[i][axis])
+        return False if gap <= 0 else True if gap >= MARGIN else None
+
+
+@dataclass(slots=True)
+class Step:
+    """A manipulation of the trace and what it found."""
+
+    manipulation: str
+    description: str
+    skill: str
+
+
+class Run:
+    """One execution. ``steps`` fills only when tracing; ``targets`` are the objects that the question is about."""
+
+    def __init__(self, scene: Scene, *, trace: bool = False) -> None:
+        self.scene, self.trace = scene, trace
+        self.steps: list[Step] = []
+        self.targets: list[int] = []
+        self._numbers: Counter[str] = Counter()
+
+    def _step(self, function: str, argument: str, result: str, description: str, skill: str) -> str:
+        self._numbers[result] += 1
+        name = f"{result}_{self._numbers[result]}"
+        self.steps.append(Step(f"{function}_{self._numbers[result]}({argument})->{name}", description, skill))
+        return name
+
+    def members(self, group: Group) -> list[int]:
+        """The positions of a group's objects. Raises `Unanswerable` where an anchor is not unique or a side not clear."""
+        scene = self.scene
+        found = [
+            i
+            for i in scene.all
+            if (not group.label or scene.labels[i] == group.label)
+            and all(scene.attribute(i, name) == value for name, value in group.attributes)
+        ]
+        if group.where is not None:
+            anchor = self.resolve(group.where.anchor)
+            sides = [(i, scene.beside(i, group.where.place, anchor)) for i in found if i != anchor]
+            if any(side is None for _, side in sides):
+                raise Unanswerable("an object is too close to the line to tell on which side it lies")
+            found = [i for i, side in sides if side]
+        if self.trace:
+            self._ground(group, found)
+        return found
+
+    def _ground(self, group: Group, found: list[int]) -> None:
+        words = plural_phrase(group)
+        if not found:
+            text = f"There are no {words}."
+        elif len(found) > LISTED:
+            text = f"There are {len(found)} {words}."
+        else:
+            listed = ", ".join(box_text(self.scene.boxes[i]) for i in found)
+            text = f"Found {len(found)} {words}: {listed}."
+        self._step("Grounding", words, "bbx", text, "relationship" if group.where else "grounding")
+
+    def resolve(self, one: Referent) -> int:
+        """The position of one object. Raises `Unanswerable` where none or several fit."""
+        scene = self.scene
+        if isinstance(one, Region):
+            found = [
+                i for i in scene.all if all(abs(a - b) < 6e-4 for a, b in zip(scene.boxes[i], one.box, strict=True))
+            ]
+        else:
+            found = self.members(one.group)
+            if one.pick and found:
+                found = [self._pick(one.pick, found)]
+        if len(found) != 1:
+            raise Unanswerable(f"{noun_phrase(one)} is {'not there' if not found else 'not unique'}")
+        if self.trace and (isinstance(one, Region) or one.pick):
+            where = box_text(scene.boxes[found[0]])
+            if isinstance(one, Region):
+                self._step("Referring", where, "tgt", f"The region shows {scene.name(found[0])}.", "referencing")
+            else:
+                self._step(
+                    "Calculate", f"{one.pick} of bbx_{self._numbers['bbx']}", "res", f"It is at {where}.", "calculating"
+                )
+        return found[0]
+
+    def _pick(self, pick: str, found: list[int]) -> int:
+        if pick in ("largest", "smallest"):
+            areas = self.scene.areas
+            order = sorted(found, key=lambda i: areas[i] if pick == "smallest" else -areas[i])
+            if len(order) > 1:
+                small, large = sorted((areas[order[0]], areas[order[1]]))
+                if large < RATIO * small:
+                    raise Unanswerable(f"no object is clearly the {pick}")
+            return order[0]
+        axis, sign = _EDGE[pick]
+        at = [(sign * self.scene.centres[i][axis], i) for i in found]
+        at.sort()
+        if len(at) > 1 and at[1][0] - at[0][0] < MARGIN:
+            raise Unanswerable(f"no object is clearly the {pick}")
+        return at[0][1]
+
+    def answer(self, program: Program) -> str:
+        """The program's answer as text. Raises `Unanswerable`."""
+        match program:
+            case Attribute(name, one):
+                return self._attribute(name, one)
+            case Name(one):
+                return self._name(one)
+            case Read(one):
+                return self._read(one)
+            case Locate(one):
+                i = self._target(one)
+                return box_text(self.scene.boxes[i])
+            case Count() | Total() | Difference():
+                return self._number(program)
+            case _:
+                return "Yes" if self._decide(program) else "No"
+
+    def _target(self, one: Referent) -> int:
+        i = self.resolve(one)
+        self.targets.append(i)
+        return i
+
+    def _attribute(self, name: str, one: Referent) -> str:
+        i = self._target(one)
+        value = self.scene.attribute(i, name)
+        if value is None:
+            raise Unanswerable(f"the {name} of {noun_phrase(one)} is not annotated")
+        if self.trace:
+            self._step("Referring", f"bbx_{self._numbers['bbx'] or 1}", "tgt", f"Its {name} is {value}.", "referencing")
+        return value
+
+    def _name(self, one: Referent) -> str:
+        i = self._target(one)
+        if self.trace and not isinstance(one, Region):
+            self._step("Referring", box_text(self.scene.boxes[i]), "tgt", f"It is {self.scene.name(i)}.", "referencing")
+        return self.scene.name(i)
+
+    def _read(self, one: Referent) -> str:
+        i = self._target(one)
+        text = self.scene.attributes[i].get("text")
+        if text is None:
+            raise Unanswerable(f"nothing is printed on {noun_phrase(one)}")
+        if self.trace:
+            self._step("OCR", f"bbx_{self._numbers['bbx'] or 1}", "txt", f"The letters are {text}.", "ocr")
+        return text
+
+    def _size(self, group: Group) -> int:
+        found = self.members(group)
+        self.targets.extend(found)
+        if self.trace:
+            number = self._numbers["bbx"]
+            self._step("Calculate", f"count(bbx_{number})", "res", f"There are {len(found)}.", "calculating")
+        return len(found)
+
+    def _pair(self, a: Group, b: Group) -> tuple[int, int]:
+        if set(self.members_quietly(a)) & set(self.members_quietly(b)):
+            raise Unanswerable("the two groups share an object")
+        return self._size(a), self._size(b)
+
+    def members_quietly(self, group: Group) -> list[int]:
+        """`members` without a trace."""
+        return Run(self.scene).members(group)
+
+    def _number(self, program: Count | Total | Difference) -> str:
+        if isinstance(program, Count):
+            return str(self._size(program.group))
+        a, b = self._pair(program.a, program.b)
+        sign, value = ("+", a + b) if isinstance(program, Total) else ("-", a - b)
+        if value < 0:
+            raise Unanswerable("the first group is the smaller one")
+        if self.trace:
+            self._step("Calculate", f"{a} {sign} {b}", "res", f"The result is {value}.", "calculating")
+        return str(value)
+
+    def _decide(self, program: Program) -> bool:
+        match program:
+            case Exists(group):
+                found = self.members(group)
+                self.targets.extend(found)
+                verdict, why, skill = bool(found), f"There are {len(found)}.", "existence"
+            case CompareCounts(op, first, second):
+                n, m = self._pair(first, second)
+                verdict, why, skill = (
+                    {"more": n > m, "fewer": n < m, "equal": n == m}[op],
+                    f"{n} against {m}.",
+                    "calculating",
+                )
+            case CompareSize(op, a, b):
+                i, j = self._two(a, b)
+                small, large = sorted((self.scene.areas[i], self.scene.areas[j]))
+                if large < RATIO * small:
+                    raise Unanswerable("the two are too much alike in size")
+                verdict = (self.scene.areas[i] == large) == (op == "larger")
+                why, skill = f"The first is {'larger' if self.scene.areas[i] == large else 'smaller'}.", "calculating"
+            case Same(name, a, b):
+                i, j = self._two(a, b)
+                v, w = self.scene.attribute(i, name), self.scene.attribute(j, name)
+                if v is None or w is None:
+                    raise Unanswerable(f"the {name} is not annotated")
+                verdict, why, skill = v == w, f"The {name} is {v} and {w}.", "referencing"
+            case Related(place, a, b):
+                i, j = self._two(a, b)
+                side = self.scene.beside(i, place, j)
+                if side is None:
+                    raise Unanswerable("the two are too close to the line to tell")
+                verdict, why, skill = side, "The centres are compared.", "relationship"
+            case Connect(op, left, right):
+                both = (self._decide(left), self._decide(right))
+                verdict = all(both) if op == "and" else any(both)
+                why, skill = f"{both[0]} {op} {both[1]}.", "calculating"
+            case Verify(query, value):
+                found_value = self.answer(query)
+                verdict, why, skill = found_value == value, f"It is {found_value}, asked was {value}.", "existence"
+            case _:
+                raise TypeError(f"not a yes/no program: {program!r}")
+        if self.trace:
+            self._step(
+                "Calculate", type(program).__name__.lower(), "res", f"{why} So: {'Yes' if verdict else 'No'}.", skill
+            )
+        return verdict
+
+    def _two(self, a: Referent, b: Referent) -> tuple[int, int]:
+        i, j = self._target(a), self._target(b)
+        if i == j:
+            raise Unanswerable("both are the same object")
+        return i, j

@@ -1,0 +1,358 @@
+"""English for programs, both ways: ``parse(render(question)) == question``.
+
+Wherever a phrase could be read in two ways, the last noun takes it: ``the circle above the star above the square`` is a circle
+above (a star above a square). Values stand after the last ``is`` or ``are``. `parse` gives None for what is not in the language.
+"""
+
+import re
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from mmevol.teacher.language import (
+    QUERIES,
+    Attribute,
+    CompareCounts,
+    CompareSize,
+    Connect,
+    Count,
+    Difference,
+    Exists,
+    Group,
+    Locate,
+    Name,
+    One,
+    Program,
+    Query,
+    Question,
+    Read,
+    Referent,
+    Region,
+    Related,
+    Relation,
+    Same,
+    Total,
+    Verify,
+    ordered,
+)
+from mmevol.teacher.nouns import COLORS, SIZES, article, plural, singular
+
+PLACES = {"left": "to the left of", "right": "to the right of", "above": "above", "below": "below"}
+PICKS = ("largest", "smallest", "leftmost", "rightmost", "topmost", "bottommost")
+BLANK = "___"
+CUE = " Think step by step."
+
+DEMANDS = {
+    "capitals": "Answer in capital letters.",
+    "brackets": "Put the answer in square brackets.",
+    "hyphens": "Spell the answer with hyphens between the letters.",
+    "number word": "Answer with a number word.",
+}
+"""Forms that instruction following asks the answer in."""
+
+# ------------------------------------------------------------------------------------------------------------------ render
+
+
+def _box(box: tuple[float, float, float, float]) -> str:
+    return "[" + ", ".join(f"{c:.3f}" for c in box) + "]"
+
+
+def _phrase(group: Group, noun: str) -> str:
+    before, after = [], []
+    for name, value in group.attributes:
+        if name in ("size", "color") and value in (SIZES if name == "size" else COLORS):
+            before.append(value)
+        elif name == "text":
+            after.append(f' with the letters "{value}"')
+        else:
+            after.append(f' whose {name} is "{value}"')
+    if group.where:
+        after.append(f" {PLACES[group.where.place]} {noun_phrase(group.where.anchor)}")
+    return " ".join([*before, noun]) + "".join(after)
+
+
+@lru_cache(maxsize=8192)
+def plural_phrase(group: Group) -> str:
+    """``red circles above the star``."""
+    return _phrase(group, plural(group.label or "object"))
+
+
+@lru_cache(maxsize=8192)
+def noun_phrase(one: Referent) -> str:
+    """``the largest red circle`` or ``the object in the region [0.100, 0.200, 0.300, 0.400]``."""
+    if isinstance(one, Region):
+        return f"the object in the region {_box(one.box)}"
+    pick = one.pick + " " if one.pick else ""
+    return f"the {pick}{_phrase(one.group, one.group.label or 'object')}"
+
+
+def _render_query(program: Query) -> str:
+    match program:
+        case Attribute(name, one):
+            return f"What {name} is {noun_phrase(one)}?"
+        case Name(One(Group("", (), Relation(place, anchor)), "")):
+            return f"What is {PLACES[place]} {noun_phrase(anchor)}?"
+        case Name(one):
+            return f"What is {noun_phrase(one)}?"
+        case Read(one):
+            return f"What letters are printed on {noun_phrase(one)}?"
+        case Locate(one):
+            return f"Where is {noun_phrase(one)}?"
+        case Count(group):
+            return f"How many {plural_phrase(group)} are there?"
+        case Total(a, b):
+            return f"How many {plural_phrase(a)} and {plural_phrase(b)} are there in total?"
+        case Difference(a, b):
+            return f"How many more {plural_phrase(a)} than {plural_phrase(b)} are there?"
+
+
+def statement(program: Query, value: str) -> str:
+    """The program and its answer as a sentence without a stop: ``the color of the circle is red``."""
+    match program:
+        case Attribute(name, one):
+            return f"the {name} of {noun_phrase(one)} is {value}"
+        case Name(one):
+            return f"{noun_phrase(one)} is {value}"
+        case Read(one):
+            return f"the letters on {noun_phrase(one)} are {value}"
+        case Locate(one):
+            return f"the place of {noun_phrase(one)} is {value}"
+        case Count(group):
+            return f"the number of {plural_phrase(group)} is {value}"
+        case Total(a, b):
+            return f"the number of {plural_phrase(a)} and {plural_phrase(b)} in total is {value}"
+        case Difference(a, b):
+            return f"the number of {plural_phrase(a)} minus the number of {plural_phrase(b)} is {value}"
+
+
+def _render(program: Program) -> str:
+    match program:
+        case Exists(group):
+            words = _phrase(group, group.label or "object")
+            return f"Is there {article(words)} {words} in the image?"
+        case CompareCounts(op, a, b):
+            link = f"as many {plural_phrase(a)} as" if op == "equal" else f"{op} {plural_phrase(a)} than"
+            return f"Are there {link} {plural_phrase(b)}?"
+        case CompareSize(op, a, b):
+            return f"Is {noun_phrase(a)} {op} than {noun_phrase(b)}?"
+        case Same(name, a, b):
+            return f"Do {noun_phrase(a)} and {noun_phrase(b)} have the same {name}?"
+        case Related(place, a, b):
+            return f"Is {noun_phrase(a)} {PLACES[place]} {noun_phrase(b)}?"
+        case Connect(op, a, b):
+            return f"{_render(a)[:-1]}, {op} {_lower(_render(b))}"
+        case Verify(query, value):
+            return f"Is it true that {statement(query, value)}?"
+        case _:
+            return _render_query(program)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def render(question: Question) -> str:
+    """The question in English, without its options."""
+    program = question.program
+    match question.format:
+        case "multiple choice":
+            text = f"Choose the right option: {_lower(_render(program))}"
+        case "region selection":
+            assert isinstance(program, Locate)
+            text = f"Which of these regions shows {noun_phrase(program.one)}?"
+        case "object-region matching":
+            assert isinstance(program, Name) and isinstance(program.one, Region)
+            text = f"Which of these objects is in the region {_box(program.one.box)}?"
+        case "fill in the blank":
+            assert isinstance(program, QUERIES)
+            text = f"Fill in the blank: {_upper(statement(program, BLANK))}."
+        case "instruction following":
+            text = f"{_render(program)} {DEMANDS[question.demand]}"
+        case _:
+            text = _render(program)
+    return text + (CUE if question.cue else "")
+
+
+# ------------------------------------------------------------------------------------------------------------------- parse
+
+_PLACE = re.compile(r" (to the left of|to the right of|above|below) (the .+)$")
+_PLACE_NAMES = {words: place for place, words in PLACES.items()}
+_AFTER = re.compile(r' (?:with the (letters)|whose (\w+) is) "([^"]*)"$')
+_REGION = re.compile(r"the object in the region (\[[\d., ]+\])$")
+_NUMBER = r"(\d\.\d{3})"
+_CONNECT = re.compile(r", (and|or) ")
+_BOX = re.compile(rf"\[{_NUMBER}, {_NUMBER}, {_NUMBER}, {_NUMBER}\]$")
+
+
+class _No(Exception):
+    """The text is not in the language."""
+
+
+class _Grammar(NamedTuple):
+    """The productions, with the nouns of the picture: plural to singular."""
+
+    plurals: dict[str, str]
+
+    def group(self, text: str, *, many: bool) -> Group:
+        where = None
+        if match := _PLACE.search(text):
+            where = Relation(_PLACE_NAMES[match[1]], self.one(match[2]))  # type: ignore[arg-type]
+            text = text[: match.start()]
+        attributes: dict[str, str] = {}
+        while match := _AFTER.search(text):
+            attributes["text" if match[1] else match[2]] = match[3]
+            text = text[: match.start()]
+        words = text.split(" ")
+        for name, values in (("size", SIZES), ("color", COLORS)):
+            if len(words) > 1 and words[0] in values:
+                attributes[name] = words.pop(0)
+        noun = " ".join(words)
+        if not noun or "," in noun or '"' in noun:
+            raise _No
+        if many:
+            noun = "object" if noun == "objects" else singular(noun, self.plurals)
+        return Group("" if noun == "object" else noun, ordered(attributes), where)
+
+    def one(self, text: str) -> Referent:
+        if match := _REGION.match(text):
+            return Region(_parse_box(match[1]))
+        if not text.startswith("the "):
+            raise _No
+        text = text[4:]
+        first, _, rest = text.partition(" ")
+        if first in PICKS:
+            return One(self.group(rest, many=False), first)  # type: ignore[arg-type]
+        return One(self.group(text, many=False))
+
+    def two(self, text: str, link: str) -> tuple[Group, Group]:
+        """Two groups; the last link splits, since no group holds one."""
+        a, found, b = text.partition(link)
+        if not found:
+            raise _No
+        return self.group(a, many=True), self.group(b, many=True)
+
+    def pair(self, text: str, link: str) -> tuple[Referent, Referent]:
+        a, found, b = text.partition(link)
+        if not found:
+            raise _No
+        return self.one(a), self.one(b)
+
+    def query(self, text: str) -> Query | None:
+        """A question with a value, without its question mark."""
+        match text.split(" ", 2):
+            case ["What", "is", rest]:
+                if any(rest.startswith(words + " the ") for words in _PLACE_NAMES):
+                    rest = "the object " + rest
+                return Name(self.one(rest))
+            case ["What", "letters", rest] if rest.startswith("are printed on "):
+                return Read(self.one(rest[15:]))
+            case ["What", name, rest] if rest.startswith("is "):
+                return Attribute(name, self.one(rest[3:]))
+            case ["Where", "is", rest]:
+                return Locate(self.one(rest))
+            case ["How", "many", rest]:
+                return self._how_many(rest)
+        return None
+
+    def _how_many(self, rest: str) -> Query:
+        if rest.endswith(" are there in total"):
+            return Total(*self.two(rest[:-19], " and "))
+        rest = rest.removesuffix(" in the image")
+        if not rest.endswith(" are there"):
+            raise _No
+        rest = rest[:-10]
+        if rest.startswith("more "):
+            return Difference(*self.two(rest[5:], " than "))
+        return Count(self.group(rest, many=True))
+
+    def decision(self, text: str) -> Any:
+        """A yes/no question, without its question mark."""
+        if match := _CONNECT.search(text):
+            a, b = text[: match.start()], text[match.end() :]
+            return Connect(match[1], self.decision(a), self.decision(_upper(b)))  # type: ignore[arg-type]
+        if text.startswith("Is it true that "):
+            return Verify(*self.statement(text[16:]))
+        if match := re.match(r"Is there an? (.+) in the image$", text):
+            return Exists(self.group(match[1], many=False))
+        if match := re.match(r"Are there (more|fewer) (.+)$", text):
+            return CompareCounts(match[1], *self.two(match[2], " than "))  # type: ignore[arg-type]
+        if match := re.match(r"Are there as many (.+)$", text):
+            return CompareCounts("equal", *self.two(match[1], " as "))
+        if match := re.match(r"Is (the .+?) (larger|smaller) than (the .+)$", text):
+            return CompareSize(match[2], self.one(match[1]), self.one(match[3]))  # type: ignore[arg-type]
+        if match := re.match(r"Do (the .+) have the same (\w+)$", text):
+            return Same(match[2], *self.pair(match[1], " and "))
+        if text.startswith("Is the ") and (
+            match := re.match(r"Is (the .+?) (to the left of|to the right of|above|below) (the .+)$", text)
+        ):
+            return Related(_PLACE_NAMES[match[2]], self.one(match[1]), self.one(match[3]))  # type: ignore[arg-type]
+        raise _No
+
+    def statement(self, text: str) -> tuple[Query, str]:
+        """A sentence of `statement`, as program and value."""
+        if text.startswith("the letters on "):
+            one, found, value = text[15:].rpartition(" are ")
+            if found:
+                return Read(self.one(one)), value
+        head, found, value = text.rpartition(" is ")
+        if not found:
+            raise _No
+        if head.startswith("the number of "):
+            return self._number(head[14:]), value
+        if head.startswith("the place of "):
+            return Locate(self.one(head[13:])), value
+        if match := re.match(r"the (\w+) of (the .+)$", head):
+            return Attribute(match[1], self.one(match[2])), value
+        return Name(self.one(head)), value
+
+    def _number(self, head: str) -> Query:
+        if head.endswith(" in total"):
+            return Total(*self.two(head[:-9], " and "))
+        if " minus the number of " in head:
+            return Difference(*self.two(head, " minus the number of "))
+        return Count(self.group(head, many=True))
+
+    def question(self, text: str) -> Question:
+        cue = text.endswith(CUE)
+        text = text.removesuffix(CUE)
+        if text.startswith("Fill in the blank: ") and text.endswith("."):
+            program, value = self.statement(_lower(text[19:-1]))
+            if value != BLANK:
+                raise _No
+            return Question(program, "fill in the blank", cue=cue)
+        if text.startswith("Choose the right option: "):
+            return Question(self.program(_upper(text[25:])), "multiple choice", cue=cue)
+        if text.startswith("Which of these regions shows ") and text.endswith("?"):
+            return Question(Locate(self.one(text[29:-1])), "region selection", cue=cue)
+        if text.startswith("Which of these objects is in the region ") and text.endswith("?"):
+            return Question(Name(Region(_parse_box(text[40:-1]))), "object-region matching", cue=cue)
+        for demand, words in DEMANDS.items():
+            if text.endswith(words):
+                return Question(self.program(text[: -len(words) - 1]), "instruction following", demand, cue)
+        program_ = self.program(text)
+        if cue:
+            return Question(program_, "complex reasoning", cue=True)
+        return Question(program_, "yes/no" if isinstance(program_, Verify) else "Norm")
+
+    def program(self, text: str) -> Program:
+        if not text.endswith("?"):
+            raise _No
+        return self.query(text[:-1]) or self.decision(text[:-1])
+
+
+def _parse_box(text: str) -> tuple[float, float, float, float]:
+    match = _BOX.match(text)
+    if not match:
+        raise _No
+    return tuple(float(group) for group in match.groups())  # type: ignore[return-value]
+
+
+def parse(text: str, plurals: dict[str, str] | None = None) -> Question | None:
+    """The question that a text asks, or None. ``plurals``: of the picture's labels, from `nouns.singulars`."""
+    try:
+        return _Grammar(plurals or {}).question(" ".join(text.split()))
+    except _No:
+        return None

@@ -1,0 +1,315 @@
+"""The OpenAI-compatible server: ``/v1/chat/completions``, ``/v1/models``, and ``/stats`` for counting requests.
+
+It reads the fenced ``mmevol-request/1`` block of the last user message and nothing else; images are counted, never decoded.
+"""
+
+import asyncio
+import re
+import secrets
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import orjson
+from aiohttp import web
+from pydantic import ValidationError
+
+from mmevol.config import Faults
+from mmevol.records import REQUEST_SCHEMA, Request, digest
+from mmevol.teacher.answer import REPLY_FIELDS
+from mmevol.teacher.faults import REFUSAL, broken_text, spoiled, transport_fault
+
+MAX_BODY = 32 * 1024 * 1024
+COUNTED_KEYS = 100_000
+"""Keys beyond this many are counted by task only, so that a long run does not fill the memory."""
+IMAGE_TOKENS = {"low": 85, "auto": 765, "high": 765}
+"""Usage of an image by its detail; a constant, since no image is decoded."""
+HANG = 3600
+"""Seconds that a hanging reply takes, unless the client gives up."""
+
+_FENCE = re.compile(r"^```(?:json)?[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+class Refused(Exception):
+    """A request that is answered with an error of the OpenAI form."""
+
+    def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.param, self.code = status, param, code
+
+    def response(self) -> web.Response:
+        """The HTTP answer."""
+        kind = "invalid_request_error" if self.status < 500 and self.status != 429 else "server_error"
+        kind = "rate_limit_error" if self.status == 429 else kind
+        error = {"message": str(self), "type": kind, "param": self.param, "code": self.code}
+        headers = {"Retry-After": "1"} if self.status == 429 else None
+        return _json({"error": error}, self.status, headers)
+
+
+def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(body=orjson.dumps(value), status=status, headers=headers, content_type="application/json")
+
+
+@dataclass(slots=True)
+class Call:
+    """One request for a completion, validated."""
+
+    request: Request
+    key: str
+    content: int
+    transport: int
+    prompt_tokens: int
+    max_tokens: int | None
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was asked since the start."""
+
+    requests: int = 0
+    tasks: Counter[str] = field(default_factory=Counter)
+    keys: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    def add(self, call: Call, outcome: str) -> None:
+        """Count one request and how it was answered."""
+        self.requests += 1
+        self.tasks[call.request.task] += 1
+        self.statuses[outcome] += 1
+        if call.key in self.keys or len(self.keys) < COUNTED_KEYS:
+            self.keys[call.key] += 1
+
+
+def last_user_message(messages: Any) -> tuple[str, int]:
+    """Text of the last user message, and the usage of all messages in tokens (4 characters each, images by detail)."""
+    if not isinstance(messages, list) or not messages:
+        raise Refused(400, "messages must be a list that is not empty", param="messages")
+    last, tokens = None, 0
+    for message in messages:
+        if not isinstance(message, dict) or message.get("role") not in (
+            "system",
+            "developer",
+            "user",
+            "assistant",
+            "tool",
+        ):
+            raise Refused(400, "each message needs a known role", param="messages")
+        text, images = _parts(message.get("content"))
+        tokens += (len(text) + 3) // 4 + images
+        if message["role"] == "user":
+            last = text
+    if last is None:
+        raise Refused(400, "there is no user message", param="messages")
+    return last, tokens
+
+
+def _parts(content: Any) -> tuple[str, int]:
+    """Text and image tokens of a message's content."""
+    if isinstance(content, str):
+        return content, 0
+    if content is None:
+        return "", 0
+    texts, images = [], 0
+    for part in content if isinstance(content, list) else [None]:
+        match part:
+            case {"type": "text", "text": str(text)}:
+                texts.append(text)
+            case {"type": "image_url", "image_url": {"url": str()} as image}:
+                images += IMAGE_TOKENS.get(image.get("detail", "auto"), IMAGE_TOKENS["auto"])
+            case _:
+                raise Refused(400, "content parts must be text or image_url", param="messages")
+    return "\n".join(texts), images
+
+
+def block(text: str) -> Request:
+    """The last fenced ``mmevol-request/1`` block of a prompt. Raises `Refused` (400) if there is none or it is not valid."""
+    for body in reversed(_FENCE.findall(text)):
+        if REQUEST_SCHEMA in body:
+            try:
+                return Request.model_validate_json(body)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(str(part) for part in first["loc"])
+                raise Refused(
+                    400, f"the {REQUEST_SCHEMA} block is not valid: {where}: {first['msg']}", param="messages"
+                ) from None
+    raise Refused(
+        400,
+        f"the last user message holds no fenced {REQUEST_SCHEMA} block, the only thing that this model reads",
+        param="messages",
+        code="no_request_block",
+    )
+
+
+def check_response_format(body: dict[str, Any], task: str) -> None:
+    """Refuses response formats that are unknown, or whose schema demands fields that the task's reply does not have."""
+    asked = body.get("response_format") or {"type": "text"}
+    match asked:
+        case {"type": "text"} | {"type": "json_object"}:
+            return
+        case {"type": "json_schema", "json_schema": {"name": str(), "schema": dict(schema)}}:
+            missing = set(schema.get("required", ())) - {REPLY_FIELDS.get(task, "reply")}
+            if missing:
+                raise Refused(400, f"a reply to {task} has no field {sorted(missing)}", param="response_format")
+        case _:
+            raise Refused(
+                400,
+                "response_format must be text, json_object or json_schema with name and schema",
+                param="response_format",
+            )
+
+
+def _attempt(headers: Any, name: str) -> int:
+    text = headers.get(name, "0")
+    if not text.isdigit():
+        raise Refused(400, f"{name} must be a whole number", param=name)
+    return int(text)
+
+
+class Teacher:
+    """The server's state: the model's name, its token, its faults and its counts."""
+
+    def __init__(self, *, model: str, token: str, faults: Faults, log: IO[bytes] | None = None) -> None:
+        self.model, self.token, self.faults, self.log = model, token, faults, log
+        self.counts = Counts()
+        self.started = int(time.time())
+
+    def application(self) -> web.Application:
+        """The routes, behind the token."""
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[self._guard])
+        app.router.add_post("/v1/chat/completions", self.completions)
+        app.router.add_get("/v1/models", self.models)
+        app.router.add_get("/v1/models/{model}", self.models)
+        app.router.add_get("/stats", self.stats)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """Token first; every error leaves in the OpenAI form."""
+        try:
+            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            if not secrets.compare_digest(given.encode(), self.token.encode()):
+                raise Refused(401, "wrong or missing bearer token", code="invalid_api_key")
+            answer: web.StreamResponse = await handler(request)
+            return answer
+        except Refused as refused:
+            return refused.response()
+        except web.HTTPRequestEntityTooLarge:
+            return Refused(413, f"the body is larger than {MAX_BODY} bytes", code="request_too_large").response()
+        except web.HTTPException as error:
+            return Refused(error.status, error.reason).response()
+
+    async def models(self, request: web.Request) -> web.Response:
+        """The one model, and what it is."""
+        about = "symbolic program composer over annotations; no language model"
+        model = {
+            "id": self.model,
+            "object": "model",
+            "created": self.started,
+            "owned_by": "mmevol",
+            "description": about,
+        }
+        asked = request.match_info.get("model")
+        if asked is None:
+            return _json({"object": "list", "data": [model]})
+        if asked != self.model:
+            raise Refused(404, f"there is no model {asked!r}", param="model", code="model_not_found")
+        return _json(model)
+
+    async def stats(self, request: web.Request) -> web.Response:
+        """Requests since the start, by task, outcome and key."""
+        counts = self.counts
+        return _json(
+            {"requests": counts.requests, "tasks": counts.tasks, "outcomes": counts.statuses, "keys": counts.keys}
+        )
+
+    def _call(self, raw: bytes, headers: Any) -> Call:
+        try:
+            body = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            raise Refused(400, f"the body is not JSON: {error}") from None
+        if not isinstance(body, dict):
+            raise Refused(400, "the body must be a JSON object")
+        if body.get("model") != self.model:
+            raise Refused(
+                404,
+                f"there is no model {body.get('model')!r}, only {self.model!r}",
+                param="model",
+                code="model_not_found",
+            )
+        if body.get("n", 1) not in (1, None):
+            raise Refused(400, "n must be 1", param="n")
+        if body.get("stream"):
+            raise Refused(400, "replies are not streamed", param="stream")
+        limit = body.get("max_completion_tokens", body.get("max_tokens"))
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise Refused(400, "max_tokens must be a positive whole number", param="max_tokens")
+        text, tokens = last_user_message(body.get("messages"))
+        request = block(text)
+        check_response_format(body, request.task)
+        key = headers.get("X-MMEvol-Request") or digest(raw)
+        content, transport = (
+            _attempt(headers, "X-MMEvol-Content-Attempt"),
+            _attempt(headers, "X-MMEvol-Transport-Attempt"),
+        )
+        return Call(request, key, content, transport, tokens, limit)
+
+    async def completions(self, http: web.Request) -> web.Response:
+        """One completion, or the fault that this try is to have."""
+        call = self._call(await http.read(), http.headers)
+        fault = transport_fault(self.faults, call.key, call.content, call.transport)
+        self._count(call, fault or "answered")
+        match fault:
+            case "http_429":
+                raise Refused(429, "too many requests, try again after a second", code="rate_limit_exceeded")
+            case "http_500":
+                raise Refused(500, "the server had an error")
+            case "hang":
+                await asyncio.sleep(HANG)
+            case "drop":
+                assert http.transport is not None
+                http.transport.abort()
+        return _json(self.completion(call))
+
+    def _count(self, call: Call, outcome: str) -> None:
+        self.counts.add(call, outcome)
+        if self.log:
+            line = {"key": call.key, "content_attempt": call.content, "transport_attempt": call.transport}
+            self.log.write(orjson.dumps(line | {"task": call.request.task, "outcome": outcome}) + b"\n")
+            self.log.flush()
+
+    def completion(self, call: Call) -> dict[str, Any]:
+        """The body of a completion, content faults included."""
+        try:
+            content, fault, _ = spoiled(self.faults, call.request, call.key, call.content)
+        except (KeyError, TypeError, ValueError) as error:
+            if not call.request.data:
+                raise
+            raise Refused(
+                400, f"data of {call.request.task} is not as it should be: {error!r}", param="messages"
+            ) from error
+        text = orjson.dumps(content).decode()
+        reason = "stop"
+        if fault in ("malformed_json", "truncated_json"):
+            text = broken_text(fault, text, call.key, call.content)
+            reason = "length" if fault == "truncated_json" else "stop"
+        if call.max_tokens is not None and len(text) > 4 * call.max_tokens:
+            text, reason = text[: 4 * call.max_tokens], "length"
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        if fault == "refusal":
+            text = REFUSAL
+            message = {"role": "assistant", "content": None, "refusal": text}
+        tokens = (len(text) + 3) // 4
+        return {
+            "id": "chatcmpl-" + digest(call.key, call.content)[:24],
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": self.model,
+            "choices": [{"index": 0, "message": message, "finish_reason": reason, "logprobs": None}],
+            "usage": {
+                "prompt_tokens": call.prompt_tokens,
+                "completion_tokens": tokens,
+                "total_tokens": call.prompt_tokens + tokens,
+            },
+        }

@@ -1,0 +1,94 @@
+"""Stage 2: an arm learns its mixture (paper section 4, spec 5.2)."""
+
+import json
+from pathlib import Path
+
+from mmevol.config import Run
+from mmevol.config.train import Checkpoints
+from mmevol.progress import Heartbeat
+from mmevol.records import digest
+from mmevol.store import write_json
+from mmevol.train.backbone import base_model, load_base, load_processor, read_manifest
+from mmevol.train.mixture import conversations
+from mmevol.train.pretrain import load_trained, unchanged
+from mmevol.train.samples import Encoder, encode_all
+from mmevol.train.settings import FinetuneSettings
+
+
+def finetune(
+    settings: FinetuneSettings,
+    *,
+    run: Run,
+    base: Path,
+    tower: Path | None,
+    pretrained: Path | None,
+    mixture: Path,
+    target: Path,
+    shards: list[Path],
+    evolved: dict[str, Path],
+    images_root: Path | None,
+    out: Path,
+    checkpoints: Checkpoints = Checkpoints(),
+) -> None:
+    """Train an arm; write model and processor (`from_pretrained` reads them), ``loss.csv`` and, last, ``manifest.json`` into `out`.
+
+    `mixture` is what is trained on; `target` the mixture whose tokens, times the recipe's epochs, the run sees: the same one,
+    or that of the arm it is to be matched with. A killed run goes on from its ``checkpoint-*``. Ends at once, with the old
+    manifest, when mixture, target tokens, recipe, base, tower and stage 1 are those of the last run.
+    """
+    stats = json.loads((mixture / "stats.json").read_text())
+    wanted = json.loads((target / "stats.json").read_text())["backbones"][base.name]["tokens"]
+    tokens = round(settings.recipe.epochs * wanted)
+    parts = [read_manifest(folder)["digest"] for folder in (base, tower, pretrained) if folder]
+    identity = digest(settings.dump(), stats["digest"], tokens, *parts)
+    if unchanged(out, identity):
+        return
+    from mmevol.train.recipe import deterministic, dtype, launch
+
+    launch()
+    from mmevol.train.collate import Collator, Pictures
+    from mmevol.train.sampler import plan
+    from mmevol.train.trainer import remove_checkpoints, train, write_losses
+
+    recipe = settings.recipe
+    deterministic(recipe, "finetune", settings.seed, settings.train_seed)
+    processor = load_processor(base)
+    encoder = Encoder(processor, base_model(base), mask=recipe.mask)
+    talks = conversations(mixture / "ids.parquet", seed=settings.seed, shards=shards, evolved=evolved)
+    samples, too_long = encode_all(encoder, talks)
+    order = plan(
+        [s.length for s in samples],
+        [s.picture is not None for s in samples],
+        batch=recipe.batch,
+        tokens=tokens,
+        key=(settings.seed, "finetune", settings.train_seed),
+    )
+    model = load_base(base, tower=tower, dtype=dtype(recipe), attention=recipe.attention)
+    if pretrained:
+        load_trained(model, pretrained / "trained.safetensors")
+    with Heartbeat(run, job=f"train/finetune/{out.parent.name}/{out.name}", total=len(order.steps), unit="steps") as beat:
+        rows = train(
+            model,
+            samples,
+            Collator(encoder, Pictures(images_root, processor)),
+            plan=order,
+            recipe=recipe,
+            checkpoints=checkpoints,
+            beat=beat,
+            out=out,
+            key=identity,
+        )
+    model.save_pretrained(out)
+    processor.save_pretrained(out)
+    write_losses(out / "loss.csv", rows)
+    remove_checkpoints(out)
+    manifest = {
+        "digest": identity,
+        "mixture": stats["digest"],
+        "samples": len(samples),
+        "qas_too_long": too_long,
+        "steps": len(rows),
+        "epochs": order.epochs[-1],
+        "tokens": order.tokens[-1],
+    }
+    write_json(out / "manifest.json", manifest)

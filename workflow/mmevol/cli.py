@@ -192,6 +192,120 @@ def evolve_eliminate(
     )
 
 
+@evolve.command("dataset")
+def evolve_dataset(
+    settings: SettingsText, root: Annotated[Path, typer.Option("--study-root", help="results/<study>")], out: Out
+) -> None:
+    """Write the evolved dataset with its lineage, the LLaVA file and the card into a folder."""
+    from mmevol.config.commands import DatasetSettings
+    from mmevol.evolve.dataset import dataset
+
+    of = parsed(DatasetSettings, settings, "--settings")
+    dataset(of, root=root, evolved=out / "evolved.parquet", sft=out / "sft.json")
+
+
+Shards = Annotated[list[Path], typer.Option("--shard-file", help="seeds/shards/<i>.parquet, once a shard")]
+Base = Annotated[Path, typer.Option("--base")]
+Tower = Annotated[Path | None, typer.Option("--tower", help="folder of the warmed tower")]
+ImagesRoot = Annotated[Path | None, typer.Option("--images-root", help="none: a study without pictures")]
+Evolved = Annotated[list[str], typer.Option("--evolved", help="EVOLUTION=evolved.parquet, once an evolution")]
+
+
+def by_name(pairs: list[str]) -> dict[str, Path]:
+    """NAME=PATH pairs."""
+    return {name: Path(path) for name, _, path in (pair.partition("=") for pair in pairs)}
+
+
+@train.command("base")
+def train_base(settings: SettingsText, shard_file: Shards, out: Out, run: RunText = "{}") -> None:
+    """Make tokenizer, processor and, for a tiny backbone, the initial model."""
+    from mmevol.config.commands import BaseSettings
+    from mmevol.train.backbone import base
+
+    base(parsed(BaseSettings, settings, "--settings"), run=started(run), shards=shard_file, out=out)
+
+
+@train.command("warm-tower")
+def train_warm_tower(
+    settings: SettingsText, base: Base, shard_file: Shards, images_root: ImagesRoot, out: Out, run: RunText = "{}"
+) -> None:
+    """Teach a tiny backbone's tower what stands in each patch, from the exact annotations."""
+    from mmevol.config.commands import WarmTowerSettings
+    from mmevol.train.tower import warm_tower
+
+    assert images_root
+    of = parsed(WarmTowerSettings, settings, "--settings")
+    warm_tower(of, run=started(run), base=base, shards=shard_file, images_root=images_root, out=out)
+
+
+@train.command("pretrain")
+def train_pretrain(
+    settings: SettingsText,
+    base: Base,
+    shard_file: Shards,
+    out: Out,
+    tower: Tower = None,
+    images_root: ImagesRoot = None,
+    run: RunText = "{}",
+) -> None:
+    """Stage 1: align on captions."""
+    from mmevol.config.commands import PretrainSettings
+    from mmevol.train.pretrain import pretrain
+
+    of = parsed(PretrainSettings, settings, "--settings")
+    pretrain(of, run=started(run), base=base, tower=tower, shards=shard_file, images_root=images_root, out=out)
+
+
+@train.command("mixture")
+def train_mixture(
+    settings: SettingsText,
+    shard_file: Shards,
+    out: Out,
+    base: Annotated[list[Path], typer.Option("--base", help="of each backbone that trains on it")],
+    evolved: Evolved = [],  # noqa: B006
+    run: RunText = "{}",
+) -> None:
+    """Write the exact id list of a mixture and count its tokens."""
+    from mmevol.config.commands import MixtureSettings
+    from mmevol.train.mixture import mixture
+
+    of = parsed(MixtureSettings, settings, "--settings")
+    mixture(of, run=started(run), shards=shard_file, evolved=by_name(evolved), bases=base, out=out)
+
+
+@train.command("finetune")
+def train_finetune(
+    settings: SettingsText,
+    base: Base,
+    mixture: Annotated[Path, typer.Option("--mixture")],
+    target: Annotated[Path, typer.Option("--target", help="mixture whose tokens the run counts")],
+    shard_file: Shards,
+    out: Out,
+    tower: Tower = None,
+    pretrained: Annotated[Path | None, typer.Option("--pretrained")] = None,
+    evolved: Evolved = [],  # noqa: B006
+    images_root: ImagesRoot = None,
+    run: RunText = "{}",
+) -> None:
+    """Stage 2: train an arm."""
+    from mmevol.config.commands import FinetuneSettings
+    from mmevol.train.finetune import finetune
+
+    finetune(
+        parsed(FinetuneSettings, settings, "--settings"),
+        run=started(run),
+        base=base,
+        tower=tower,
+        pretrained=pretrained,
+        mixture=mixture,
+        target=target,
+        shards=shard_file,
+        evolved=by_name(evolved),
+        images_root=images_root,
+        out=out,
+    )
+
+
 def _mount() -> None:
     """Commands whose bodies stand in their rooms."""
     from mmevol.teacher import command

@@ -1,11 +1,14 @@
 """What each command may see of a study: a rule's params are these, with defaults left out, so a rule reruns when, and only
 when, one of these keys changes. ``version`` is bumped by hand when a stage's code changes what it makes."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from mmevol.config.endpoints import Connection, Identity
-from mmevol.config.evolve import Budget, Eliminate, Judge
-from mmevol.config.section import Name, Section
+from mmevol.config.evolve import Budget, Eliminate, Evolution, Judge
+from mmevol.config.section import Fraction, Name, Section
+from mmevol.config.train import Entry, Model, Recipe, Train, WarmTower
 
 
 class Run(Section):
@@ -17,6 +20,42 @@ class Run(Section):
     parent_host: str | None = None
     connections: dict[str, Connection] = {}
     budget: Budget = Budget()
+
+
+class DrawSettings(Section):
+    """Of ``seeds draw``: the demo's world."""
+
+    version: int = 1
+    seed: int = Field(description="the study's")
+    images: int = Field(default=1500, gt=0)
+    image_size: int = Field(
+        default=80,
+        ge=80,
+        description="side in px; letters are at least 8 px high from 80 on",
+    )
+    caption_only: Fraction = Field(
+        default=0.2, description="share of records that have only a caption"
+    )
+
+
+class PhotosSettings(Section):
+    """Of ``seeds photos``: the photo study has nothing to choose."""
+
+    version: int = 1
+
+
+class AuditSettings(Section):
+    """Of ``seeds audit``."""
+
+    version: int = 1
+    seed: int = Field(description="the study's")
+    shards: int = 4
+    heldout: Fraction = 0
+    bad_images: Literal["fatal", "exclude"] = "fatal"
+    licence: str | None = Field(default=None, description="of records that name none")
+    limit: int | None = Field(
+        default=None, gt=0, description="keep the first records in hash order"
+    )
 
 
 class CurateSettings(Section):
@@ -66,3 +105,75 @@ class EliminateSettings(Section):
 
     version: int = 1
     thresholds: Eliminate | None = None
+
+
+class DatasetSettings(Section):
+    """`evolve dataset`: the files of one evolution, and what its card says of it."""
+
+    version: int = 1
+    study: str
+    evolution: Name
+    shards: int = 1
+    rounds: list[int]
+    curated: bool = False
+    definition: Evolution
+    evolver: str
+    judge: str | None = None
+
+
+class BaseSettings(Section):
+    """Of ``train base``."""
+
+    version: int = 1
+    seed: int = Field(description="the study's")
+    model: Model
+
+
+class WarmTowerSettings(Section):
+    """Of ``train warm-tower``."""
+
+    version: int = 1
+    seed: int
+    warm_tower: WarmTower = WarmTower()
+
+
+class PretrainSettings(Section):
+    """Of ``train pretrain``."""
+
+    version: int = 1
+    seed: int
+    on: Literal["captions"] = "captions"
+    recipe: Recipe
+
+
+class MixtureSettings(Section):
+    """Of ``train mixture``."""
+
+    version: int = 1
+    seed: int
+    entries: list[Entry] = Field(min_length=1)
+
+
+class FinetuneSettings(Section):
+    """Of ``train finetune``. The run sees ``recipe.epochs`` times the tokens of the mixture that is given as its target."""
+
+    version: int = 1
+    seed: int
+    train_seed: int = 0
+    recipe: Recipe
+
+
+def finetune_settings(train: Train, arm: str, *, seed: int, train_seed: int) -> FinetuneSettings:
+    """What one run of an arm depends on. With ``tokens: {same_as: ARM}`` the epochs are that arm's, and so must be the target."""
+    own = train.arms[arm]
+    recipe: Recipe = train.backbones[own.backbone].finetune
+    if own.tokens:
+        other = train.backbones[train.arms[own.tokens.same_as].backbone].finetune
+        recipe = recipe.model_copy(update={"epochs": other.epochs})
+    return FinetuneSettings(seed=seed, train_seed=train_seed, recipe=recipe)
+
+
+def target_mixture(train: Train, arm: str) -> str:
+    """The mixture whose tokens an arm's run counts: its own, or that of the arm named by ``tokens: {same_as: ARM}``."""
+    own = train.arms[arm]
+    return train.arms[own.tokens.same_as].mixture if own.tokens else own.mixture

@@ -15,7 +15,7 @@ class Figure(Section):
     """How one figure looks."""
 
     colors: dict[str, str] = Field(
-        default={}, description="matplotlib colours by what is drawn: seed, evolved, a direction, a version (v0 …), an arm, a group"
+        default={}, description="by what is drawn: seed, evolved, a direction, a version (v0 …), an arm, a group"
     )
     width: float = Field(default=5.0, gt=0, description="inches")
     height: float = Field(default=3.2, gt=0, description="inches")
@@ -69,11 +69,15 @@ FIGURES = tuple(Figures.model_fields)
 class Publish(Section):
     """Tables and figures."""
 
-    main_evolution: Name | None = Field(default=None, description="the evolution that the figures show; none: the first")
+    main_evolution: Name | None = Field(
+        default=None, description="the evolution that the figures show; none: the first"
+    )
     arm: Name = Field(default="evolved", description="the arm whose difference to the baseline is the main finding")
     baseline: Name = Field(default="seed_matched", description="the arm that the others are compared with")
     groups: dict[str, str] = Field(default={}, description="group of a source in table and figure of the composition")
-    paper: dict[Name, str] = Field(default={}, description="arms that repeat a row of the paper's table 4, by its name there")
+    paper: dict[Name, str] = Field(
+        default={}, description="arms that repeat a row of the paper's table 4, by its name there"
+    )
     figures: Figures = Figures()
 
 
@@ -145,6 +149,17 @@ def rounds_settings(study: "Study") -> RoundsSettings:
         judged = e.from_ == "seeds" and e.judge is not None and e.judge.seeds
         evolutions[name] = list(range(0 if judged else 1, (e.rounds if e.from_ == "seeds" else 1) + 1))
     return RoundsSettings(shards=study.evolve.shards, evolutions=evolutions)
+
+
+def elimination_settings(study: "Study") -> RoundsSettings:
+    """Of the elimination table: the evolutions that eliminate, and whose evolver is the embedded teacher."""
+    every = rounds_settings(study)
+    tested = {
+        name: every.evolutions[name]
+        for name, e in study.evolve.evolutions.items()
+        if e.eliminate and e.from_ == "seeds" and study.endpoints[e.endpoint].launch == "embedded"
+    }
+    return every.model_copy(update={"evolutions": tested})
 
 
 def findings_settings(study: "Study") -> FindingsSettings:

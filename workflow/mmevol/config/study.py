@@ -5,13 +5,30 @@
 """
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from mmevol.config.commands import AskSettings, CurateSettings, EliminateSettings, Run, ScratchSettings
+from mmevol.config.commands import (
+    AskSettings,
+    AuditSettings,
+    BaseSettings,
+    CurateSettings,
+    DatasetSettings,
+    DrawSettings,
+    EliminateSettings,
+    FinetuneSettings,
+    MixtureSettings,
+    PretrainSettings,
+    Run,
+    ScratchSettings,
+    WarmTowerSettings,
+    finetune_settings,
+    target_mixture,
+)
 from mmevol.config.endpoints import Endpoint, Identity
 from mmevol.config.evaluate import Evaluate
 from mmevol.config.evolve import Evolve
@@ -19,6 +36,7 @@ from mmevol.config.publish import Publish
 from mmevol.config.section import Name, Section
 from mmevol.config.seeds import Seeds
 from mmevol.config.train import Train
+from mmevol.owner import process_start
 from mmevol.records import BadInput
 
 
@@ -49,14 +67,129 @@ class Study(Section):
         """The shards of the study."""
         return range(self.evolve.shards)
 
+    @property
+    def records(self) -> str:
+        """The file of seed records that is audited."""
+        drawn = {"world": f"{self.results}/seeds/world.jsonl", "photos": f"{self.results}/seeds/photos.jsonl"}
+        return drawn.get(self.seeds.source, self.seeds.source)
+
+    # Where files lie that more than one rule names.
+
+    def round_file(self, evolution: str, round_: int, kind: str, shard: int | str) -> str:
+        """A file of a round: ``kind`` is a folder, its files are Parquet."""
+        return f"{self.results}/evolve/{evolution}/round_{round_}/{kind}/{shard}.parquet"
+
+    def frontier(self, evolution: str, round_: int, shard: int | str) -> list[str]:
+        """The frontier after a round; before round 1 there is none, the seeds stand for it."""
+        return [self.round_file(evolution, round_, "frontier", shard)] if round_ > 0 else []
+
+    def rounds(self, evolution: str) -> range:
+        """The rounds of an evolution that have a ledger."""
+        e = self.evolve.evolutions[evolution]
+        return range(1, 2 if e.from_ == "scratch" else e.rounds + 1)
+
+    def round_files(self, evolution: str) -> list[str]:
+        """Candidates and outcomes of every shard and round, and of round 0 where the seeds are judged."""
+        files = [
+            self.round_file(evolution, r, kind, shard)
+            for shard in self.shards
+            for r in self.rounds(evolution)
+            for kind in ("candidates", "ledger")
+        ]
+        judged = self._judges_seeds(evolution)
+        return files + [self.round_file(evolution, 0, "candidates", s) for s in self.shards if judged]
+
+    def _judges_seeds(self, evolution: str) -> bool:
+        e = self.evolve.evolutions[evolution]
+        return bool(e.from_ == "seeds" and e.judge and e.judge.seeds)
+
+    def bucket_turn(self, evolution: str, round_: int, shard: int | str) -> list[str]:
+        """What comes first among the jobs that meet in a shard's buckets: the job before this one, if the frontier does not say so."""
+        names = list(self.evolve.evolutions)
+        if round_ == 1 and self._judges_seeds(evolution):
+            return [self.round_file(evolution, 0, "candidates", shard)]
+        if round_ > 1 or not (before := names[: names.index(evolution)]):
+            return []
+        return [self.round_file(before[-1], self.rounds(before[-1])[-1], "candidates", shard)]
+
+    def matched_ledgers(self, evolution: str, shard: int | str) -> list[str]:
+        """The ledgers of the evolution whose calls this one matches."""
+        calls = self.evolve.evolutions[evolution].calls
+        assert calls
+        of = calls.same_as
+        return [f"{self.results}/evolve/{of}/round_{r}/ledger/{shard}.json" for r in self.rounds(of)]
+
+    def dataset(self, evolution: str) -> str:
+        """The evolved dataset."""
+        return f"{self.results}/evolve/{evolution}/dataset/evolved.parquet"
+
+    def mixture_datasets(self, mixture: str) -> list[str]:
+        """The datasets that a mixture draws on."""
+        names = {entry.evolution for entry in self.train.mixtures[mixture] if entry.evolution}
+        return [self.dataset(name) for name in sorted(names)]
+
+    def target_mixture(self, arm: str) -> str:
+        """The mixture whose tokens a run of the arm counts."""
+        return target_mixture(self.train, arm)
+
+    def mixture_backbones(self, mixture: str) -> list[str]:
+        """The backbones that train on a mixture, or count its tokens."""
+        arms = self.train.arms.items()
+        return sorted({a.backbone for name, a in arms if mixture in (a.mixture, self.target_mixture(name))})
+
+    def tower(self, backbone: str) -> list[str]:
+        """The manifest of the warmed tower, if the backbone has one."""
+        b = self.train.backbones[backbone]
+        warmed = b.kind == "tiny" and b.warm_tower
+        return [f"{self.results}/train/base/{backbone}/warm_tower/manifest.json"] if warmed else []
+
+    def pretrained_backbones(self) -> list[str]:
+        """The backbones that have a stage 1."""
+        return [name for name, b in self.train.backbones.items() if b.pretrain_on]
+
+    def pretrained(self, arm: str) -> list[str]:
+        """The manifest of stage 1, if the arm's backbone has one."""
+        name = self.train.arms[arm].backbone
+        has = name in self.pretrained_backbones()
+        return [f"{self.results}/train/pretrain/{name}/manifest.json"] if has else []
+
+    def runs(self) -> list[tuple[str, int]]:
+        """Every training run: arm and train seed."""
+        return [(name, k) for name, arm in self.train.arms.items() for k in arm.train_seeds]
+
+    # What each command may see.
+
     def identity(self, endpoint: str) -> Identity:
         """What of an endpoint shapes its answers."""
         return self.endpoints[endpoint].identity()
 
-    def run(self, **facts: Any) -> Run:
-        """The facts of a run that commands are handed."""
-        connections = {name: e.connection() for name, e in self.endpoints.items()}
-        return Run(status=f"{self.results}/status", connections=connections, budget=self.evolve.budget, **facts)
+    def run(self) -> Run:
+        """The facts of a run that commands are handed; this process is the Snakemake that starts them."""
+        return Run(
+            status=f"{self.results}/status",
+            parent=os.getpid(),
+            parent_start=process_start(os.getpid()),
+            parent_host=socket.gethostname(),
+            connections={name: e.connection() for name, e in self.endpoints.items()},
+            budget=self.evolve.budget,
+        )
+
+    def draw_settings(self) -> DrawSettings:
+        """Of `seeds draw`."""
+        s = self.seeds
+        return DrawSettings(seed=self.seed, images=s.images, image_size=s.image_size, caption_only=s.caption_only)
+
+    def audit_settings(self) -> AuditSettings:
+        """Of `seeds audit`."""
+        s = self.seeds
+        return AuditSettings(
+            seed=self.seed,
+            shards=self.evolve.shards,
+            heldout=s.heldout,
+            bad_images=s.bad_images,
+            licence=s.licence,
+            limit=s.limit,
+        )
 
     def curate_settings(self) -> CurateSettings:
         """Of `seeds curate`."""
@@ -105,6 +238,42 @@ class Study(Section):
         """Of `evolve eliminate`."""
         eliminate = self.evolve.evolutions[evolution].eliminate
         return EliminateSettings(thresholds=eliminate.at(round_) if eliminate else None)
+
+    def dataset_settings(self, evolution: str) -> DatasetSettings:
+        """Of `evolve dataset`."""
+        e = self.evolve.evolutions[evolution]
+        return DatasetSettings(
+            study=self.study,
+            evolution=evolution,
+            shards=self.evolve.shards,
+            rounds=list(self.rounds(evolution)),
+            curated=bool(self.seeds.curate),
+            definition=e,
+            evolver=self.identity(e.endpoint).model,
+            judge=self.identity(e.judge.endpoint).model if e.judge else None,
+        )
+
+    def base_settings(self, backbone: str) -> BaseSettings:
+        """Of `train base`."""
+        return BaseSettings(seed=self.seed, model=self.train.backbones[backbone].model)
+
+    def warm_tower_settings(self, backbone: str) -> WarmTowerSettings:
+        """Of `train warm-tower`."""
+        b = self.train.backbones[backbone]
+        assert b.kind == "tiny" and b.warm_tower
+        return WarmTowerSettings(seed=self.seed, warm_tower=b.warm_tower)
+
+    def pretrain_settings(self, backbone: str) -> PretrainSettings:
+        """Of `train pretrain`."""
+        return PretrainSettings(seed=self.seed, recipe=self.train.backbones[backbone].pretrain)
+
+    def mixture_settings(self, mixture: str) -> MixtureSettings:
+        """Of `train mixture`."""
+        return MixtureSettings(seed=self.seed, entries=self.train.mixtures[mixture])
+
+    def finetune_settings(self, arm: str, train_seed: int) -> FinetuneSettings:
+        """Of `train finetune`."""
+        return finetune_settings(self.train, arm, seed=self.seed, train_seed=train_seed)
 
 
 def _likeness(section: dict[str, Any], word: str, where: str, file: str) -> dict[str, Any]:
@@ -243,3 +412,8 @@ def load(path: str | Path) -> Study:
             file=file, field="(file)", found=type(raw).__name__, expected="a mapping", remedy="see config/README.md"
         )
     return resolve(raw, file)
+
+
+def from_snakemake(config: dict[str, Any], configfiles: list[Any]) -> Study:
+    """The study of a Snakemake run: its config as Snakemake merged it. Raises `BadInput`."""
+    return resolve(config, ", ".join(str(f) for f in configfiles) or "--config")

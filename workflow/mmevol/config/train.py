@@ -1,8 +1,8 @@
 """The train section of a study: backbones, recipes, mixtures and arms."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from mmevol.config.section import Fraction, Name, Section
 
@@ -13,7 +13,14 @@ Rate = Annotated[float, Field(gt=0)] | None
 # ------------------------------------------------------------------------------------------------------------------- models
 
 
-class TinyModel(Section):
+class _Model(Section):
+    @model_serializer(mode="wrap")
+    def _with_kind(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """``kind`` tells the models apart, so it is written even where defaults are left out."""
+        return {"kind": getattr(self, "kind"), **handler(self)}  # noqa: B009
+
+
+class TinyModel(_Model):
     """A LLaVA-NeXT small enough to learn on a laptop, from nothing: CLIP tower, projector and Qwen2 from config."""
 
     kind: Literal["tiny"] = "tiny"
@@ -38,7 +45,7 @@ class TinyModel(Section):
         return self
 
 
-class PublishedModel(Section):
+class PublishedModel(_Model):
     """A full-size LLaVA-NeXT put together from published parts (spec 5.1)."""
 
     kind: Literal["llava-next"] = "llava-next"

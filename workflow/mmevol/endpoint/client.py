@@ -9,7 +9,7 @@ import os
 import random
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -299,5 +299,5 @@ class Clients:
 
     def write_usage(self, path: Path, seconds: float) -> None:
         """Write what the job asked and what it cost, by endpoint."""
-        by = {name: asdict(c.usage) | {"money": c.usage.money(c.connection.prices)} for name, c in self.clients.items()}
+        by = {name: vars(c.usage) | {"money": c.usage.money(c.connection.prices)} for name, c in self.clients.items()}
         write_json(path, {"endpoints": by, "seconds": round(seconds, 3)})

@@ -5,6 +5,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from mmevol.config.commands import DatasetSettings
 from mmevol.evolve.ask import seed_versions
 from mmevol.records import QA, Candidate, Outcome, SeedRecord, Version, canonical, turns
 from mmevol.store import read_rows, replacing, writing
@@ -74,11 +75,17 @@ def llava_samples(record: SeedRecord, rows: list[dict[str, Any]]) -> Iterator[di
         yield sample | ({"image": record.image} if record.image else {})
 
 
-def dataset(*, seeds: list[Path], rounds: list[list[Round]], evolved: Path, sft: Path) -> None:
-    """`mmevol evolve dataset`: write ``evolved.parquet`` and ``sft.json``, streaming.
+def files_of(settings: DatasetSettings, root: Path) -> tuple[list[Path], list[list[Round]]]:
+    """The seed shards below a study's results, and for each shard candidates and outcomes of every round."""
+    folder = root / "seeds" / ("shards" if settings.curated else "audited")
+    rounds = [root / "evolve" / settings.evolution / f"round_{r}" for r in settings.rounds]
+    names = [f"{shard}.parquet" for shard in range(settings.shards)]
+    return [folder / n for n in names], [[(r / "candidates" / n, r / "ledger" / n) for r in rounds] for n in names]
 
-    `seeds`: one file a shard; `rounds`: for each shard, candidates and outcomes of every round in order.
-    """
+
+def dataset(settings: DatasetSettings, *, root: Path, evolved: Path, sft: Path) -> None:
+    """`mmevol evolve dataset`: write ``evolved.parquet`` and ``sft.json``, streaming. `root`: the study's results."""
+    seeds, rounds = files_of(settings, root)
     with writing(evolved, "version") as add, replacing(sft) as temporary, open(temporary, "w", encoding="utf-8") as out:
         separator = "[\n"
         for shard, files in zip(seeds, rounds, strict=True):
@@ -88,4 +95,4 @@ def dataset(*, seeds: list[Path], rounds: list[list[Round]], evolved: Path, sft:
                 for sample in llava_samples(record, rows):
                     out.write(separator + canonical(sample))
                     separator = ",\n"
-        out.write("\n]\n" if separator == ",\n" else "[]\n")
+        out.write("[]\n" if separator == "[\n" else "\n]\n")

@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import stdev
 
 CONFIDENCE = 0.95
 POWER = 0.80
@@ -48,20 +48,20 @@ def seeds_spread(values: Sequence[float]) -> Spread | None:
 
 
 def estimate(value: float, sources: Iterable[Spread | None]) -> Estimate | None:
-    """Put independent sources of chance together; None where none is known.
+    """Put independent sources of chance together; None where none is known, or nothing varied and no size can be told.
 
     Variances add; degrees of freedom by Welch and Satterthwaite; interval ``value ± t(0.975) * SE``; smallest difference
     ``(t(0.975) + t(0.8)) * SE`` (Bloom 1995, Minimum Detectable Effects).
     """
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # type: ignore[import-untyped]
 
     known = [s for s in sources if s]
     if not known:
         return None
     variance = sum(s.variance for s in known)
     error = math.sqrt(variance)
-    if error == 0:
-        return Estimate(value, 0.0, value, value, 0.0)
+    if error < 1e-12:
+        return None
     freedom = variance**2 / sum(s.variance**2 / s.freedom for s in known)
     reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
     return Estimate(
@@ -90,9 +90,3 @@ def wilson(hits: int, n: int) -> tuple[float, float] | None:
     middle, reach = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
-
-
-def average(values: Iterable[float]) -> float | None:
-    """The plain mean, None of nothing."""
-    known = list(values)
-    return mean(known) if known else None

@@ -5,11 +5,12 @@ that it names takes its place. What cannot be grown is varied; what cannot be va
 """
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from random import Random
 from typing import Any
 
 from mmevol.records import RequestQA, digest
+from mmevol.teacher.distractors import alternatives
 from mmevol.teacher.execute import Run, Scene, Unanswerable
 from mmevol.teacher.grammar import DEMANDS, parse, render
 from mmevol.teacher.language import (
@@ -30,7 +31,8 @@ from mmevol.teacher.language import (
     groups,
 )
 from mmevol.teacher.nouns import NUMBER_WORDS, SYNONYMS, plural
-from mmevol.teacher.programs import Finder, shuffled
+from mmevol.teacher.phrases import shuffled
+from mmevol.teacher.programs import Finder
 
 DEPTH_CAP = 8
 """From here on programs vary instead of growing."""
@@ -76,7 +78,8 @@ def realise(question: Question, finder: Finder) -> Composed | None:
         return None
     options: list[str] = []
     if question.format in ("multiple choice", "region selection", "object-region matching"):
-        others = finder.alternatives(question.program, value)
+        assert isinstance(question.program, QUERIES)
+        others = alternatives(question.program, value, scene, finder.rng)
         if not others:
             return None
         options = shuffled(finder.rng, [value, *others[: OPTIONS - 1]])
@@ -114,6 +117,11 @@ def formats(program: Program) -> list[tuple[str, str]]:
     return [(name, demand) for name, demand in found if not demand or demand in DEMANDS]
 
 
+def plain(program: Program) -> Question:
+    """The program asked as it is."""
+    return Question(program, "yes/no" if isinstance(program, Verify) else "Norm")
+
+
 def in_format(program: Program, name: str, demand: str, finder: Finder) -> Question | None:
     """The program in a format; None where it does not fit."""
     if name == "yes/no" and not isinstance(program, Verify):
@@ -148,15 +156,6 @@ def named_objects(text: str, scene: Scene) -> list[int]:
     return [i for i in scene.all if scene.labels[i] in labels]
 
 
-def at_depth(finder: Finder, goal: int, about: list[int]) -> Iterator[Program]:
-    """Programs of a depth about the given objects: simple ones, grown until they are deep enough."""
-    for program in finder.simple(about):
-        while depth(program) < goal and (grown := next(finder.deeper(program), None)):
-            program = grown
-        if depth(program) == goal:
-            yield program
-
-
 class Composer:
     """Rewrites of one Q&A in one draw."""
 
@@ -187,12 +186,12 @@ class Composer:
         less = (
             program
             for about in ([i] for i in shuffled(self.finder.rng, rare[:3]))
-            for program in islice(at_depth(self.finder, goal, about), 4)
+            for program in islice(self.finder.at_depth(goal, about), 4)
             if self._salience(program) < limit
         )
         yield from self._keeping_format(less)
-        yield from self._keeping_format(at_depth(self.finder, min(goal + 1, DEPTH_CAP), rare[:1]))
-        yield from self._keeping_format(at_depth(self.finder, goal, list(self.scene.all)))
+        yield from self._keeping_format(self.finder.at_depth(min(goal + 1, DEPTH_CAP), rare[:1]))
+        yield from self._keeping_format(self.finder.at_depth(goal, list(self.scene.all)))
 
     def _salience(self, program: Program) -> float:
         execution = Run(self.scene)
@@ -206,26 +205,27 @@ class Composer:
                 yield Question(program, "complex reasoning", cue=True)
                 continue
             question = in_format(program, kept.format, kept.demand, self.finder)
-            yield question or Question(program, "yes/no" if isinstance(program, Verify) else "Norm")
+            yield question or plain(program)
 
     def reasoning(self, direction: str) -> Iterator[Question]:
-        """Deeper by one operator, ending with a cue to reason."""
-        if self.given and depth(self.given[0].program) < DEPTH_CAP:
-            programs = self.finder.deeper(self.given[0].program)
-        else:
-            goal = depth(self.given[0].program) if self.given else 3
-            programs = at_depth(self.finder, goal, self.named)
+        """Deeper by one operator, ending with a cue to reason; where it does not grow, another program about its objects."""
+        goal = depth(self.given[0].program) if self.given else 3
+        programs = self.finder.at_depth(goal, self.named)
+        if self.given and goal < DEPTH_CAP:
+            grown, about = self.finder.deeper(self.given[0].program), sorted(set(self.given[1].targets))
+            programs = chain(grown, self.finder.at_depth(goal + 1, about), programs)
         cued = direction == "reasoning"
         for program in programs:
-            yield Question(
-                program, "complex reasoning" if cued else "yes/no" if isinstance(program, Verify) else "Norm", cue=cued
-            )
+            if cued:
+                yield Question(program, "complex reasoning", cue=True)
+            else:
+                yield plain(program)
 
     def interactive(self, direction: str) -> Iterator[Question]:
         """Another format; the program grows too where it has left ``Norm`` before."""
         rng, old = self.finder.rng, self.qa.format
         if self.given is None:
-            programs = at_depth(self.finder, 2, self.named)
+            programs = self.finder.at_depth(2, self.named)
         elif old == "Norm" and isinstance(self.given[0].program, QUERIES):
             programs = iter([self.given[0].program])
         else:
@@ -243,4 +243,4 @@ class Composer:
             program = program.program
         if depth(program) < DEPTH_CAP:
             yield from self.finder.deeper(program)
-        yield from at_depth(self.finder, depth(program), [])
+        yield from self.finder.at_depth(depth(program), [])

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmevol.records import Request
-from mmevol.teacher.compose import Composed, at_depth, formats, generator, in_format, realise
+from mmevol.teacher.compose import Composed, formats, generator, in_format, plain, realise
 from mmevol.teacher.execute import Scene
-from mmevol.teacher.language import Question, Verify
-from mmevol.teacher.programs import Finder, shuffled
+from mmevol.teacher.language import Question
+from mmevol.teacher.phrases import shuffled
+from mmevol.teacher.programs import Finder
 
 CURATED = 3
 """A curated record gets one to this many Q&A."""
@@ -53,8 +54,8 @@ def fresh(scene: Scene, key: str, attempt: int, slot: str) -> Iterator[Composed]
         return
     finder = Finder(scene, rng)
     for goal in (rng.randint(2, 4), 3, 2, 4):
-        for program in at_depth(finder, goal, []):
-            question = Question(program, "yes/no" if isinstance(program, Verify) else "Norm")
+        for program in finder.at_depth(goal):
+            question = plain(program)
             if rng.random() < 0.5 and (ways := formats(program)):
                 name, demand = shuffled(rng, ways)[0]
                 question = in_format(program, name, demand, finder) or question

@@ -47,12 +47,23 @@ _EDGE: dict[str, tuple[int, int]] = {"leftmost": (0, 1), "rightmost": (0, -1), "
 
 
 class Unanswerable(Exception):
-    """The program has no answer in this picture; the message says why."""
+    """The program has no answer in this picture; the message, written only when read, says why."""
+
+    def __init__(self, why: str, *ones: Referent) -> None:
+        super().__init__(why, *ones)
+        self.why, self.ones = why, ones
+
+    def __str__(self) -> str:
+        return self.why.format(*map(noun_phrase, self.ones))
 
 
 def box_text(box: Sequence[float]) -> str:
     """A box as answers quote it: ``[0.100, 0.200, 0.300, 0.400]``."""
     return "[" + ", ".join(f"{c:.3f}" for c in box) + "]"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 class Scene:
@@ -69,6 +80,23 @@ class Scene:
         self.counts = Counter(self.labels)
         self.plurals = singulars(self.counts)
         self.all = range(len(self.labels))
+        self._alike: dict[tuple[str, tuple[tuple[str, str], ...]], list[int]] = {}
+
+    def alike(self, label: str, attributes: tuple[tuple[str, str], ...]) -> list[int]:
+        """The objects with this label ('' any) and these attributes. Not to be changed by the caller."""
+        key = (label, attributes)
+        if key not in self._alike:
+            self._alike[key] = [
+                i
+                for i in self.all
+                if (not label or self.labels[i] == label)
+                and all(self.attribute(i, name) == value for name, value in attributes)
+            ]
+        return self._alike[key]
+
+    def values(self, name: str) -> list[str]:
+        """The values of an attribute that occur, sorted."""
+        return sorted({attributes[name] for attributes in self.attributes if name in attributes})
 
     def attribute(self, i: int, name: str) -> str | None:
         """An attribute of an object; a label that is a shape's name says the shape."""
@@ -81,10 +109,9 @@ class Scene:
         return f"the {color} {self.labels[i]}" if color else f"the {self.labels[i]}"
 
     def salience(self, members: Sequence[int]) -> float:
-        """How much meets the eye: mean area times the number of objects of that label. Rarer or smaller is less."""
-        if not members:
-            return float("inf")
-        return sum(self.areas[i] * self.counts[self.labels[i]] for i in members) / len(members)
+        """How much meets the eye: area times the number of objects of that label, of the most salient one. Rarer or
+        smaller is less; nothing at all counts as endless."""
+        return max((self.areas[i] * self.counts[self.labels[i]] for i in members), default=float("inf"))
 
     def beside(self, i: int, place: Place, j: int) -> bool | None:
         """Whether ``i`` lies on that side of ``j``; None where it is hard to tell."""
@@ -109,7 +136,7 @@ class Run:
         self.scene, self.trace = scene, trace
         self.steps: list[Step] = []
         self.targets: list[int] = []
-        self._numbers: Counter[str] = Counter()
+        self._numbers = {"bbx": 0, "tgt": 0, "res": 0, "txt": 0}
 
     def _step(self, function: str, argument: str, result: str, description: str, skill: str) -> str:
         self._numbers[result] += 1
@@ -120,31 +147,34 @@ class Run:
     def members(self, group: Group) -> list[int]:
         """The positions of a group's objects. Raises `Unanswerable` where an anchor is not unique or a side not clear."""
         scene = self.scene
-        found = [
-            i
-            for i in scene.all
-            if (not group.label or scene.labels[i] == group.label)
-            and all(scene.attribute(i, name) == value for name, value in group.attributes)
-        ]
+        found = scene.alike(group.label, group.attributes)
         if group.where is not None:
             anchor = self.resolve(group.where.anchor)
-            sides = [(i, scene.beside(i, group.where.place, anchor)) for i in found if i != anchor]
-            if any(side is None for _, side in sides):
-                raise Unanswerable("an object is too close to the line to tell on which side it lies")
-            found = [i for i, side in sides if side]
+            found = self._beside(found, group.where.place, anchor)
         if self.trace:
             self._ground(group, found)
         return found
 
+    def _beside(self, members: list[int], place: Place, anchor: int) -> list[int]:
+        found = []
+        for i in members:
+            side = i != anchor and self.scene.beside(i, place, anchor)
+            if side is None:
+                raise Unanswerable("an object is too close to the line to tell on which side it lies")
+            if side:
+                found.append(i)
+        return found
+
     def _ground(self, group: Group, found: list[int]) -> None:
-        words = plural_phrase(group)
+        words, scene = plural_phrase(group), self.scene
         if not found:
             text = f"There are no {words}."
+        elif len(found) == 1:
+            text = f"{_capital(noun_phrase(One(group)))} is at {box_text(scene.boxes[found[0]])}."
         elif len(found) > LISTED:
             text = f"There are {len(found)} {words}."
         else:
-            listed = ", ".join(box_text(self.scene.boxes[i]) for i in found)
-            text = f"Found {len(found)} {words}: {listed}."
+            text = f"There are {len(found)} {words}, at {', '.join(box_text(scene.boxes[i]) for i in found)}."
         self._step("Grounding", words, "bbx", text, "relationship" if group.where else "grounding")
 
     def resolve(self, one: Referent) -> int:
@@ -157,9 +187,9 @@ class Run:
         else:
             found = self.members(one.group)
             if one.pick and found:
-                found = [self._pick(one.pick, found)]
+                found = [self.pick(one.pick, found)]
         if len(found) != 1:
-            raise Unanswerable(f"{noun_phrase(one)} is {'not there' if not found else 'not unique'}")
+            raise Unanswerable("{} is not there" if not found else "{} is not unique", one)
         if self.trace and (isinstance(one, Region) or one.pick):
             where = box_text(scene.boxes[found[0]])
             if isinstance(one, Region):
@@ -170,7 +200,8 @@ class Run:
                 )
         return found[0]
 
-    def _pick(self, pick: str, found: list[int]) -> int:
+    def pick(self, pick: str, found: list[int]) -> int:
+        """Which of the objects stands out. Raises `Unanswerable` where none does by more than the margin."""
         if pick in ("largest", "smallest"):
             areas = self.scene.areas
             order = sorted(found, key=lambda i: areas[i] if pick == "smallest" else -areas[i])
@@ -212,7 +243,7 @@ class Run:
         i = self._target(one)
         value = self.scene.attribute(i, name)
         if value is None:
-            raise Unanswerable(f"the {name} of {noun_phrase(one)} is not annotated")
+            raise Unanswerable(f"the {name} of {{}} is not annotated", one)
         if self.trace:
             self._step("Referring", f"bbx_{self._numbers['bbx'] or 1}", "tgt", f"Its {name} is {value}.", "referencing")
         return value
@@ -227,7 +258,7 @@ class Run:
         i = self._target(one)
         text = self.scene.attributes[i].get("text")
         if text is None:
-            raise Unanswerable(f"nothing is printed on {noun_phrase(one)}")
+            raise Unanswerable("nothing is printed on {}", one)
         if self.trace:
             self._step("OCR", f"bbx_{self._numbers['bbx'] or 1}", "txt", f"The letters are {text}.", "ocr")
         return text

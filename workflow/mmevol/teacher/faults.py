@@ -12,10 +12,10 @@ from mmevol.config import Faults
 from mmevol.records import BadInput, Request, RequestQA, fraction
 from mmevol.teacher.answer import answer
 from mmevol.teacher.compose import Composed, generator
+from mmevol.teacher.distractors import absent_labels
 from mmevol.teacher.execute import Run, Scene, Unanswerable, box_text
 from mmevol.teacher.grammar import CUE, parse, render
 from mmevol.teacher.language import Attribute, Count, Group, Name, One, Question
-from mmevol.teacher.programs import absent_labels
 
 TRANSPORT = ("http_429", "http_500", "hang", "drop")
 REPLY = ("malformed_json", "truncated_json", "refusal")

@@ -34,7 +34,7 @@ from mmevol.teacher.language import (
     Verify,
     ordered,
 )
-from mmevol.teacher.nouns import COLORS, SIZES, article, plural, singular
+from mmevol.teacher.nouns import COLORS, SIZES, VOCABULARY, article, plural, singular
 
 PLACES = {"left": "to the left of", "right": "to the right of", "above": "above", "below": "below"}
 PICKS = ("largest", "smallest", "leftmost", "rightmost", "topmost", "bottommost")
@@ -100,7 +100,7 @@ def _render_query(program: Query) -> str:
         case Count(group):
             return f"How many {plural_phrase(group)} are there?"
         case Total(a, b):
-            return f"How many {plural_phrase(a)} and {plural_phrase(b)} are there in total?"
+            return f"What is the number of {plural_phrase(a)} plus the number of {plural_phrase(b)}?"
         case Difference(a, b):
             return f"How many more {plural_phrase(a)} than {plural_phrase(b)} are there?"
 
@@ -119,7 +119,7 @@ def statement(program: Query, value: str) -> str:
         case Count(group):
             return f"the number of {plural_phrase(group)} is {value}"
         case Total(a, b):
-            return f"the number of {plural_phrase(a)} and {plural_phrase(b)} in total is {value}"
+            return f"the number of {plural_phrase(a)} plus the number of {plural_phrase(b)} is {value}"
         case Difference(a, b):
             return f"the number of {plural_phrase(a)} minus the number of {plural_phrase(b)} is {value}"
 
@@ -135,7 +135,7 @@ def _render(program: Program) -> str:
         case CompareSize(op, a, b):
             return f"Is {noun_phrase(a)} {op} than {noun_phrase(b)}?"
         case Same(name, a, b):
-            return f"Do {noun_phrase(a)} and {noun_phrase(b)} have the same {name}?"
+            return f"Does {noun_phrase(a)} have the same {name} as {noun_phrase(b)}?"
         case Related(place, a, b):
             return f"Is {noun_phrase(a)} {PLACES[place]} {noun_phrase(b)}?"
         case Connect(op, a, b):
@@ -184,6 +184,12 @@ _AFTER = re.compile(r' (?:with the (letters)|whose (\w+) is) "([^"]*)"$')
 _REGION = re.compile(r"the object in the region (\[[\d., ]+\])$")
 _NUMBER = r"(\d\.\d{3})"
 _CONNECT = re.compile(r", (and|or) ")
+_NOUN = re.compile(r'[^,"\[\]?]+$')
+_FUNCTION_WORDS = {
+    *("a", "an", "and", "are", "as", "at", "for", "from", "in", "is", "like", "of", "on", "or", "than", "that", "the"),
+    *("there", "this", "to", "what", "with"),
+}
+"""A noun outside the vocabulary that holds one of these is no noun but a phrase of a freer English."""
 _BOX = re.compile(rf"\[{_NUMBER}, {_NUMBER}, {_NUMBER}, {_NUMBER}\]$")
 
 
@@ -207,14 +213,23 @@ class _Grammar(NamedTuple):
             text = text[: match.start()]
         words = text.split(" ")
         for name, values in (("size", SIZES), ("color", COLORS)):
-            if len(words) > 1 and words[0] in values:
+            if len(words) > 1 and words[0] in values and not self.labels(words):
                 attributes[name] = words.pop(0)
         noun = " ".join(words)
-        if not noun or "," in noun or '"' in noun:
-            raise _No
         if many:
             noun = "object" if noun == "objects" else singular(noun, self.plurals)
+        if not self.knows(noun) and (not _NOUN.match(noun) or not _FUNCTION_WORDS.isdisjoint(noun.split(" "))):
+            raise _No
         return Group("" if noun == "object" else noun, ordered(attributes), where)
+
+    def labels(self, words: list[str]) -> bool:
+        """Whether the words, all together, are a label of the picture or its plural."""
+        noun = " ".join(words)
+        return noun in self.plurals or noun in self.plurals.values()
+
+    def knows(self, noun: str) -> bool:
+        """Whether the noun is a label of the picture or of the vocabulary."""
+        return noun in VOCABULARY or noun in self.plurals.values()
 
     def one(self, text: str) -> Referent:
         if match := _REGION.match(text):
@@ -234,19 +249,15 @@ class _Grammar(NamedTuple):
             raise _No
         return self.group(a, many=True), self.group(b, many=True)
 
-    def pair(self, text: str, link: str) -> tuple[Referent, Referent]:
-        a, found, b = text.partition(link)
-        if not found:
-            raise _No
-        return self.one(a), self.one(b)
-
     def query(self, text: str) -> Query | None:
         """A question with a value, without its question mark."""
         match text.split(" ", 2):
+            case ["What", "is", rest] if rest.startswith("the number of "):
+                return Total(*self.two(rest[14:], " plus the number of "))
             case ["What", "is", rest]:
                 if any(rest.startswith(words + " the ") for words in _PLACE_NAMES):
                     rest = "the object " + rest
-                return Name(self.one(rest))
+                return Name(self._unnamed(rest))
             case ["What", "letters", rest] if rest.startswith("are printed on "):
                 return Read(self.one(rest[15:]))
             case ["What", name, rest] if rest.startswith("is "):
@@ -257,9 +268,14 @@ class _Grammar(NamedTuple):
                 return self._how_many(rest)
         return None
 
+    def _unnamed(self, text: str) -> Referent:
+        """Of what may be asked what it is: anything by a phrase without a noun, but with one only what has that label."""
+        one = self.one(text)
+        if isinstance(one, One) and one.group.label and not self.knows(one.group.label):
+            raise _No
+        return one
+
     def _how_many(self, rest: str) -> Query:
-        if rest.endswith(" are there in total"):
-            return Total(*self.two(rest[:-19], " and "))
         rest = rest.removesuffix(" in the image")
         if not rest.endswith(" are there"):
             raise _No
@@ -271,8 +287,10 @@ class _Grammar(NamedTuple):
     def decision(self, text: str) -> Any:
         """A yes/no question, without its question mark."""
         if match := _CONNECT.search(text):
-            a, b = text[: match.start()], text[match.end() :]
-            return Connect(match[1], self.decision(a), self.decision(_upper(b)))  # type: ignore[arg-type]
+            a, b = self.decision(text[: match.start()]), self.decision(_upper(text[match.end() :]))
+            if isinstance(b, Connect):
+                raise _No
+            return Connect(match[1], a, b)  # type: ignore[arg-type]
         if text.startswith("Is it true that "):
             return Verify(*self.statement(text[16:]))
         if match := re.match(r"Is there an? (.+) in the image$", text):
@@ -283,8 +301,8 @@ class _Grammar(NamedTuple):
             return CompareCounts("equal", *self.two(match[1], " as "))
         if match := re.match(r"Is (the .+?) (larger|smaller) than (the .+)$", text):
             return CompareSize(match[2], self.one(match[1]), self.one(match[3]))  # type: ignore[arg-type]
-        if match := re.match(r"Do (the .+) have the same (\w+)$", text):
-            return Same(match[2], *self.pair(match[1], " and "))
+        if match := re.match(r"Does (the .+) have the same (\w+) as (the .+)$", text):
+            return Same(match[2], self.one(match[1]), self.one(match[3]))
         if text.startswith("Is the ") and (
             match := re.match(r"Is (the .+?) (to the left of|to the right of|above|below) (the .+)$", text)
         ):
@@ -309,8 +327,8 @@ class _Grammar(NamedTuple):
         return Name(self.one(head)), value
 
     def _number(self, head: str) -> Query:
-        if head.endswith(" in total"):
-            return Total(*self.two(head[:-9], " and "))
+        if " plus the number of " in head:
+            return Total(*self.two(head, " plus the number of "))
         if " minus the number of " in head:
             return Difference(*self.two(head, " minus the number of "))
         return Count(self.group(head, many=True))

@@ -4,8 +4,8 @@ A `Group` is a set of objects, a `One` or a `Region` is exactly one of them, a *
 equal trees ask the same. `depth` is the longest chain of operators, the measure by which a rewrite grows.
 """
 
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 Place = Literal["left", "right", "above", "below"]
 Pick = Literal["", "largest", "smallest", "leftmost", "rightmost", "topmost", "bottommost"]
@@ -143,7 +143,7 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Two yes/no programs joined; ``a`` is not itself joined, so that the reading is unique."""
+    """Two yes/no programs joined; neither is itself joined, so that there is one reading."""
 
     op: Literal["and", "or"]
     a: "Decision"
@@ -168,7 +168,11 @@ Program = Query | Decision
 
 QUERIES = (Attribute, Name, Read, Locate, Count, Total, Difference)
 
+DECISIONS = (Exists, CompareCounts, CompareSize, Same, Related, Connect, Verify)
+
 Node = Program | Group | One | Region | Relation
+
+_NODES = get_args(Node)
 
 _STEPS: dict[type, int] = {Total: 2, Difference: 2, CompareCounts: 2, CompareSize: 2, Same: 2, Verify: 0}
 """Operators that a node stands for, where it is not one: a comparison measures or counts, and then compares."""
@@ -192,8 +196,8 @@ def ordered(attributes: dict[str, str]) -> tuple[tuple[str, str], ...]:
 
 def children(node: Node) -> list[Node]:
     """The nodes directly below a node."""
-    below = (getattr(node, field.name) for field in fields(node))
-    return [value for value in below if value is not None and not isinstance(value, (str, tuple))]
+    below = (getattr(node, name) for name in node.__slots__)
+    return [value for value in below if isinstance(value, _NODES)]
 
 
 def depth(node: Node) -> int:

@@ -7,7 +7,19 @@ COLORS = ("red", "blue", "green", "yellow", "purple", "black", "orange", "pink",
 SIZES = ("small", "large")
 SHAPES = ("circle", "square", "triangle", "star", "diamond", "cross", "heart", "hexagon", "pentagon", "ring")
 NUMBER_WORDS = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
 )
 
 THINGS = (
@@ -21,6 +33,8 @@ THINGS = (
     *("refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush"),
 )
 """The 80 object categories of COCO."""
+
+VOCABULARY = frozenset((*SHAPES, *THINGS))
 
 SYNONYMS = {
     **dict.fromkeys(("man", "woman", "boy", "girl", "child", "lady", "guy", "kid", "player", "people"), "person"),

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from PIL import Image, ImageChops, ImageDraw, ImageOps
 
 from mmevol.evaluate.heldout import questions as ask
-from mmevol.evaluate.heldout.pool import Choice, Pool, encoded
+from mmevol.evaluate.heldout.pool import Choice, Pool, apart, encoded
 from mmevol.evaluate.heldout.questions import Item
-from mmevol.evaluate.heldout.scene import RATIO, SIDES, Scene, Thing
-from mmevol.evaluate.heldout.table import Files, tsv
+from mmevol.evaluate.heldout.scene import RATIO, Scene, Thing
+from mmevol.evaluate.heldout.table import Files, Row, tsv
 
 LUMINANCE = {
     **{"black": 0.03, "blue": 0.13, "purple": 0.16, "red": 0.19, "green": 0.30, "brown": 0.2, "gray": 0.5},
@@ -160,7 +160,10 @@ def _jigsaw(pool: Pool, scene: Scene, row: int) -> Iterator[Question]:
     piece = image.crop(corner)
     for other in pool.shuffled("piece", scene.key, row):
         wrong = _open(pool, other).crop(corner)
-        if other is not scene and ImageChops.difference(wrong, piece).convert("L").point(lambda v: 255 * (v > 60)).getbbox():
+        if (
+            other is not scene
+            and ImageChops.difference(wrong, piece).convert("L").point(lambda v: 255 * (v > 60)).getbbox()
+        ):
             rest = image.copy()
             rest.paste((0, 0, 0), corner)
             text = "Which image fits the black corner of the first?"
@@ -187,9 +190,9 @@ def _forensic(pool: Pool, scene: Scene, row: int) -> Iterator[Question]:
 def _multi_view(pool: Pool, scene: Scene, row: int) -> Iterator[Question]:
     """The second picture is the first, seen from further left or right."""
     image = _open(pool, scene)
-    w, h = image.size
+    w = image.width
     moved_right = bool(row // 2 % 2)
-    second = Image.new("RGB", image.size, image.getpixel((0, 0)))  # type: ignore[arg-type]
+    second = Image.new("RGB", image.size, image.getpixel((0, 0)))
     second.paste(image, (-w // 5 if moved_right else w // 5, 0))
     answer, wrong = ("right", "left") if moved_right else ("left", "right")
     text = "Did the camera move left or right from the first image to the second?"
@@ -269,15 +272,19 @@ def _cell(pictures: Sequence[Image.Image]) -> str:
 
 def blink(pool: Pool) -> Files:
     """All tasks in turn, rows numbered from 1 in order, as the official table has them."""
-    rows: list[dict[str, str | int]] = []
+    rows: list[Row] = []
     for (category, (task, options)), count in zip(TASKS.items(), pool.spread(len(TASKS)), strict=True):
 
         def offers(scene: Scene, row: int, task: Task = task) -> list[Question]:
-            return [q for q in task(pool, scene, row) if q.item.wrong]
+            return [q for q in task(pool, scene, row) if apart(q.item)]
 
-        for row, (scene, question) in enumerate(pool.take(count, category, offers, lambda q: q.item.kind + q.item.question)):
+        for row, (scene, question) in enumerate(
+            pool.take(count, category, offers, lambda q: q.item.kind + q.item.question)
+        ):
             place = row if options == 4 and not _ordered(question) else row % 2
-            chosen = _in_order(question.item) if _ordered(question) else pool.choice(scene, question.item, place, options)
+            chosen = (
+                _in_order(question.item) if _ordered(question) else pool.choice(scene, question.item, place, options)
+            )
             rows.append(
                 {"index": len(rows) + 1, "image": _cell(question.pictures), "hint": ""}
                 | chosen.columns()

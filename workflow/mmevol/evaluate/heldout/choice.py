@@ -6,7 +6,7 @@ from mmevol.evaluate.heldout import questions as ask
 from mmevol.evaluate.heldout.pool import LETTERS, Asks, Pool
 from mmevol.evaluate.heldout.questions import Item, Words, related
 from mmevol.evaluate.heldout.scene import PLACES, RATIO, Scene
-from mmevol.evaluate.heldout.table import Files, tsv
+from mmevol.evaluate.heldout.table import Files, Row, tsv
 
 
 def _deep(asks: Asks) -> Asks:
@@ -47,7 +47,7 @@ MMSTAR: dict[str, tuple[tuple[str, Asks], ...]] = {
 
 def mmstar(pool: Pool) -> Files:
     """Six core capabilities, four options each."""
-    rows = []
+    rows: list[Row] = []
     for (category, parts), count in zip(MMSTAR.items(), pool.spread(len(MMSTAR)), strict=True):
         for row, (scene, item) in enumerate(pool.items(count, category, *(asks for _, asks in parts), wrong=3)):
             rows.append(
@@ -64,7 +64,7 @@ AI2D: dict[str, Asks] = {"partsOfA": ask.letters, "typesOf": _labelled, "foodCha
 
 def ai2d(pool: Pool) -> Files:
     """Diagram labels: which letters a thing bears, which thing bears the letters, and both by way of a neighbour."""
-    rows: list[dict[str, str | int]] = []
+    rows: list[Row] = []
     first: dict[str, int] = {}
     for (category, asks), count in zip(AI2D.items(), pool.spread(len(AI2D)), strict=True):
         for row, (scene, item) in enumerate(pool.items(count, category, asks, wrong=3)):
@@ -165,7 +165,7 @@ def mmmu(pool: Pool) -> Files:
     """Thirty subjects in turn, every sixth row of the dev split, every fifth question open; the picture is ``<image 1>``."""
     subjects = [(domain, subject) for domain, names in DOMAINS.items() for subject in names]
     subjects.sort(key=lambda pair: pool.u("subject", *pair))
-    rows: list[dict[str, str | int]] = []
+    rows: list[Row] = []
     choices = {"dev": 0, "validation": 0}
     for row in range(pool.n):
         domain, subject = subjects[row % len(subjects)]

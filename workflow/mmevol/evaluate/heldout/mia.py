@@ -53,7 +53,7 @@ FORMS: tuple[tuple[tuple[str, ...], Callable[[str], str], Component], ...] = (
 
 LENGTH = (
     Component("Use at most five words.", "the reply has at most five words", "length_limit"),
-    Component("Do not say why.", 'the reply does not hold the word "because"', "genre"),
+    Component("Do not say why.", 'the reply does not hold the word "because"', "mention"),
     Component("Do not greet.", 'the reply does not hold the word "hello"', "perspective"),
 )
 ASKS = (ask.colors, ask.counts, ask.shapes, ask.letters, ask.names)
@@ -67,7 +67,7 @@ def _weights(count: int) -> list[int]:
 def _instructions(pool: Pool, scene: Scene, row: int) -> list[tuple[Component, ...]]:
     """Instructions of ``1 + row % 5`` components about a scene."""
     count = 1 + row % 5
-    found = []
+    found: list[tuple[Component, ...]] = []
     for item in ASKS[row // 5 % len(ASKS)](scene, pool.words):
         fitting = [(form, demand) for kinds, form, demand in FORMS if item.kind in kinds]
         if item.kind == "count" and int(item.answer) >= len(NUMBER_WORDS):
@@ -84,7 +84,9 @@ def mia(pool: Pool) -> Files:
     """Instructions of one to five components in turn."""
     items: list[dict[str, Any]] = []
     files: Files = {}
-    taken = pool.take(pool.n, "instruction", lambda scene, row: _instructions(pool, scene, row), lambda c: c[0].sentence)
+    taken = pool.take(
+        pool.n, "instruction", lambda scene, row: _instructions(pool, scene, row), lambda c: c[0].sentence
+    )
     for row, (scene, components) in enumerate(taken):
         image = f"images/{row:04d}.png"
         files[image] = pool.picture(scene)

@@ -15,6 +15,15 @@ T = TypeVar("T")
 Asks = Callable[[Scene, Words], Iterator[Item]]
 
 
+def apart(item: Item) -> tuple[str, ...]:
+    """The item's wrong answers none of which is a part of another, or of the right one: a reply in words then tells which."""
+    kept = [item.answer.lower()]
+    for text in item.wrong:
+        if not any(text.lower() in other or other in text.lower() for other in kept):
+            kept.append(text.lower())
+    return tuple(text for text in item.wrong if text.lower() in kept[1:])
+
+
 @dataclass(frozen=True)
 class Choice:
     """An item as a question with options; ``letter`` names the right one."""
@@ -87,11 +96,13 @@ class Pool:
             )
         return taken
 
-    def items(self, count: int, part: str, *asks: Asks, wrong: int = 0, where: Callable[[Item], bool] = bool) -> list[tuple[Scene, Item]]:
+    def items(
+        self, count: int, part: str, *asks: Asks, wrong: int = 0, where: Callable[[Item], bool] = bool
+    ) -> list[tuple[Scene, Item]]:
         """`count` questions of these kinds in turn, each with at least `wrong` wrong answers and passing `where`."""
 
         def offers(scene: Scene, row: int) -> list[Item]:
-            return [i for i in asks[row % len(asks)](scene, self.words) if len(i.wrong) >= wrong and where(i)]
+            return [i for i in asks[row % len(asks)](scene, self.words) if len(apart(i)) >= wrong and where(i)]
 
         return self.take(count, part, offers, lambda item: item.question)
 
@@ -106,7 +117,7 @@ class Pool:
 
     def choice(self, scene: Scene, item: Item, row: int, options: int = 4) -> Choice:
         """The item with up to `options` options, the right one at each place in turn, the others in any order."""
-        wrong = list(item.wrong[: options - 1])
+        wrong = list(apart(item)[: options - 1])
         wrong.sort(key=lambda text: self.u("options", scene.key, item.question, text))
         place = row % (len(wrong) + 1)
         texts = (*wrong[:place], item.answer, *wrong[place:])

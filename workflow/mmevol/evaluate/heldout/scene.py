@@ -75,7 +75,13 @@ class Scene:
     def of(cls, record: SeedRecord) -> "Scene | None":
         """The scene of a held-out record; None without picture or without at least two colored objects."""
         things = tuple(
-            Thing(o.label, *(o.attributes.get(name, "") for name in ("color", "size", "text")), o.bbox)
+            Thing(
+                label=o.label,
+                color=o.attributes.get("color", ""),
+                size=o.attributes.get("size", ""),
+                text=o.attributes.get("text", ""),
+                box=o.bbox,
+            )
             for o in record.objects
         )
         if not (record.image and record.width and record.height) or sum(bool(t.color) for t in things) < 2:

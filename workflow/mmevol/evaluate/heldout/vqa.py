@@ -12,7 +12,15 @@ from mmevol.evaluate.heldout.table import Files
 
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 QUESTION_TYPES = (
-    *("how many more", "how many", "what color is the", "what shape is the", "what letters are", "what is", "is there a"),
+    *(
+        "how many more",
+        "how many",
+        "what color is the",
+        "what shape is the",
+        "what letters are",
+        "what is",
+        "is there a",
+    ),
     *("is it true that", "are there more", "are there", "is the", "do the", "none of the above"),
 )
 
@@ -28,14 +36,19 @@ VQA: tuple[Asks, ...] = (
 """What is asked in turn; the yes/no kinds are balanced."""
 
 
+def _short(answer: str) -> str:
+    """An answer as annotators give it: small letters and no article, which the official comparison drops from replies."""
+    return answer.lower().removeprefix("the ")
+
+
 def _annotators(pool: Pool, item: Item, row: int) -> list[dict[str, Any]]:
     """Ten answers as people give them: eight or more agree, others write a number as a word or are mistaken."""
-    answer = item.answer.lower()
+    answer = _short(item.answer)
     other = {"yes": "no", "no": "yes"}.get(answer)
     if other is None and answer.isdigit() and int(answer) < len(NUMBER_WORDS):
         other = NUMBER_WORDS[int(answer)]
     if other is None:
-        other = item.wrong[0].lower() if item.wrong else answer
+        other = _short(item.wrong[0]) if item.wrong else answer
     strays = int(pool.u("annotators", row) * 3)
     said = [answer] * (10 - strays) + [other] * strays
     return [
@@ -62,7 +75,7 @@ def vqa(pool: Pool) -> Files:
         annotations.append(
             {
                 "question_type": next(t for t in QUESTION_TYPES if start.startswith(t) or t == QUESTION_TYPES[-1]),
-                "multiple_choice_answer": item.answer.lower(),
+                "multiple_choice_answer": _short(item.answer),
                 "answers": _annotators(pool, item, row),
                 "image_id": image,
                 "answer_type": kind,
@@ -94,7 +107,9 @@ def _steps(*steps: tuple[str, str]) -> Program:
     ]
 
 
-def _question(text: str, answer: str, program: Program, types: tuple[str, str, str], group: str | None) -> dict[str, Any]:
+def _question(
+    text: str, answer: str, program: Program, types: tuple[str, str, str], group: str | None
+) -> dict[str, Any]:
     structural, semantic, detailed = types
     return {
         "semantic": program,
@@ -116,15 +131,14 @@ def _attribute(scene: Scene, words: Words) -> Iterator[list[dict[str, Any]]]:
     for thing in scene.things:
         if not (thing.color and (phrase := scene.phrase(thing, without="color"))):
             continue
-        what = _question(
-            *(f"What color is the {phrase}?", thing.color),
-            *(_steps(("select", phrase), ("query", "color")), ("query", "attr", "directWhich"), "color"),
-        )
-        entailed = _question(
-            *(f"Is there {a(thing.name)} in the image?", "yes"),
-            *(_steps(("select", thing.name), ("exist", "?")), ("verify", "obj", "existAttr"), None),
-        )
-        yield [what, entailed]
+        program = _steps(("select", phrase), ("query", "color"))
+        text = f"What color is the {phrase}?"
+        what = _question(text, thing.color, program, ("query", "attr", "directWhich"), "color")
+        for color in (thing.color, *(c for c in words.colors if c != thing.color)):
+            program = _steps(("select", phrase), ("verify color", color))
+            text = f"Is it true that the color of the {phrase} is {color}?"
+            answer = "yes" if color == thing.color else "no"
+            yield [what, _question(text, answer, program, ("verify", "attr", "verifyAttr"), None)]
 
 
 def _relation(scene: Scene, words: Words) -> Iterator[list[dict[str, Any]]]:
@@ -158,9 +172,9 @@ def _verify(scene: Scene, words: Words) -> Iterator[list[dict[str, Any]]]:
     for thing in told:
         for anchor in told:
             for side in SIDES:
-                if thing is not anchor and scene.beside(thing, side, anchor) is not None:
-                    if scene.beside(thing, opposite[side], anchor) is not None:
-                        yield [one(thing, side, anchor), one(anchor, opposite[side], thing)]
+                told_apart = None not in (scene.beside(thing, s, anchor) for s in (side, opposite[side]))
+                if thing is not anchor and told_apart:
+                    yield [one(thing, side, anchor), one(anchor, opposite[side], thing)]
 
 
 def _compare(scene: Scene, words: Words) -> Iterator[list[dict[str, Any]]]:
@@ -207,17 +221,17 @@ def gqa(pool: Pool) -> Files:
     questions: dict[str, dict[str, Any]] = {}
     names = {scene.key: f"n{number}" for number, scene in enumerate(pool.shuffled("image id"), 100000)}
     turn = 0
-    binary = {maker: 0 for maker in GQA}
+    binary = dict.fromkeys(GQA, 0)
     while len(questions) < pool.n:
         maker = GQA[turn % len(GQA)]
 
         def offers(scene: Scene, row: int, maker: Any = maker) -> list[list[dict[str, Any]]]:
             unwanted = ("no", "yes")[binary[maker] % 2]
-            return [group for group in maker(scene, pool.words) if group[0]["answer"] != unwanted]
+            return [group for group in maker(scene, pool.words) if unwanted not in (q["answer"] for q in group)]
 
         ((scene, group),) = pool.take(1, f"turn {turn}", offers, lambda group: str(group[0]["question"]))
         group = group[: pool.n - len(questions)]
-        binary[maker] += group[0]["answer"] in ("yes", "no")
+        binary[maker] += any(question["answer"] in ("yes", "no") for question in group)
         ids = [str(20000000 + len(questions) + number) for number in range(len(group))]
         files[f"images/{names[scene.key]}.png"] = pool.picture(scene)
         for key, question in zip(ids, group, strict=True):

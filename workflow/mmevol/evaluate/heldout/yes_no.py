@@ -8,7 +8,7 @@ from mmevol.evaluate.heldout import questions as ask
 from mmevol.evaluate.heldout.pool import Asks, Pool
 from mmevol.evaluate.heldout.questions import Item, Words, a, many
 from mmevol.evaluate.heldout.scene import Scene
-from mmevol.evaluate.heldout.table import Files, tsv
+from mmevol.evaluate.heldout.table import Files, Row, tsv
 
 ANSWER = " Please answer yes or no."
 
@@ -118,23 +118,26 @@ MME: dict[str, Asks] = {
 }
 
 
+def _pairs(pool: Pool, category: str, count: int) -> list[tuple[Scene, tuple[Item, Item]]]:
+    """Of `count` pictures, each once in a category, a question with Yes and one with No, in either order."""
+
+    def offers(scene: Scene, row: int) -> list[tuple[Item, Item]]:
+        items = list(MME[category](scene, pool.words))
+        yes, no = ([i for i in items if i.answer == answer] for answer in ("Yes", "No"))
+        if not (yes and no):
+            return []
+        pair = pool.one(yes, "yes", scene.key, row), pool.one(no, "no", scene.key, row)
+        return [pair if pool.u("order", scene.key, row) < 0.5 else pair[::-1]]
+
+    return pool.take(count, category, offers, lambda _: category)
+
+
 def mme(pool: Pool) -> Files:
-    """Fourteen categories; of each picture one question with Yes and one with No, in either order."""
-    rows: list[dict[str, str | int]] = []
+    """Fourteen categories, as many pictures in each."""
+    rows: list[Row] = []
     files: Files = {}
-    for (category, asks), pairs in zip(MME.items(), pool.spread(len(MME), unit=2), strict=True):
-
-        def offers(scene: Scene, row: int, asks: Asks = asks) -> list[tuple[Item, Item]]:
-            items = list(asks(scene, pool.words))
-            yes, no = ([i for i in items if i.answer == answer] for answer in ("Yes", "No"))
-            if not (yes and no):
-                return []
-            chosen = pool.one(yes, "yes", scene.key, row), pool.one(no, "no", scene.key, row)
-            return [chosen if pool.u("order", scene.key, row) < 0.5 else chosen[::-1]]
-
-        for number, (scene, pair) in enumerate(
-            pool.take(pairs, category, offers, lambda pair: category + pair[0].question)
-        ):
+    for category, count in zip(MME, pool.spread(len(MME), unit=2), strict=True):
+        for number, (scene, pair) in enumerate(_pairs(pool, category, count)):
             path = f"{category}/{number:04d}.png"
             files[f"images/{path}"] = pool.picture(scene)
             for item in pair:
@@ -157,6 +160,10 @@ def _absent(pool: Pool, scene: Scene, kind: str) -> list[str]:
     return [" ".join(pair) for pair in pairs]
 
 
+def _named_absent(pool: Pool, count: int, kind: str) -> list[tuple[Scene, str]]:
+    return pool.take(count, kind, lambda scene, _: _absent(pool, scene, kind), str)
+
+
 def pope(pool: Pool) -> Files:
     """Is there …? Things that are there count in all three categories, absent ones in their own: half and half in each."""
     kinds = ("random", "popular", "adversarial")
@@ -167,8 +174,7 @@ def pope(pool: Pool) -> Files:
 
     chosen = [(scene, ",".join(kinds), name, "Yes") for scene, name in pool.take(wanted, "present", there, str)]
     for kind in kinds:
-        absent = pool.take(wanted, kind, lambda scene, row, kind=kind: _absent(pool, scene, kind), lambda n, k=kind: k + n)
-        chosen += [(scene, kind, name, "No") for scene, name in absent]
+        chosen += [(scene, kind, name, "No") for scene, name in _named_absent(pool, wanted, kind)]
     rows = [
         {
             "index": index,
@@ -192,35 +198,36 @@ HALLUSION: dict[tuple[str, str], Asks] = {
 """Category and subcategory: questions that depend on the picture (VD) or that it supplements (VS)."""
 
 
+Answers = dict[str, dict[str, str]]
+"""Of each scene, by key: question to answer."""
+
+
+def _sets(pool: Pool, name: str, answers: Answers, count: int) -> list[tuple[Scene, tuple[Scene, str, str]]]:
+    """Two scenes and two questions: the first is Yes and then No of them, the second No and then Yes."""
+
+    def offers(scene: Scene, row: int) -> list[tuple[Scene, str, str]]:
+        mine = answers[scene.key]
+        for other in pool.shuffled("other", scene.key):
+            theirs = answers[other.key]
+            differ = sorted(q for q in mine.keys() & theirs.keys() if mine[q] != theirs[q])
+            yes, no = ([q for q in differ if mine[q] == answer] for answer in ("Yes", "No"))
+            if yes and no:
+                return [(other, pool.one(yes, "yes", scene.key, row), pool.one(no, "no", scene.key, row))]
+        return []
+
+    return pool.take(count, name, offers, lambda offer: f"{name} {offer[0].key}")
+
+
 def hallusion(pool: Pool) -> Files:
     """Sets of two figures and two questions put to both; each question has another answer for each figure."""
-    rows = []
-    for ((category, group), asks), sets in zip(
-        HALLUSION.items(), pool.spread(len(HALLUSION), unit=4), strict=True
-    ):
+    rows: list[Row] = []
+    parts = pool.spread(len(HALLUSION), unit=4)
+    for ((category, group), asks), count in zip(HALLUSION.items(), parts, strict=True):
         answers = {s.key: {i.question: i.answer for i in asks(s, pool.words)} for s in pool.scenes}
-
-        def offers(scene: Scene, row: int, answers: dict[str, dict[str, str]] = answers) -> list[tuple[Scene, str, str]]:
-            mine = answers[scene.key]
-            for other in pool.shuffled("other", scene.key):
-                shared = sorted(q for q in mine.keys() & answers[other.key].keys() if mine[q] != answers[other.key][q])
-                first, second = ([q for q in shared if mine[q] == answer] for answer in ("Yes", "No"))
-                if first and second:
-                    return [(other, pool.one(first, "yes", scene.key, row), pool.one(second, "no", scene.key, row))]
-            return []
-
-        taken = pool.take(sets, f"{category} {group}", offers, lambda offer, group=group: group + offer[1])
-        for number, (scene, (other, first, second)) in enumerate(taken):
+        for number, (scene, (other, *questions)) in enumerate(_sets(pool, f"{category} {group}", answers, count)):
             for figure, shown in enumerate((scene, other)):
-                for question_number, question in enumerate((first, second)):
-                    rows.append(
-                        {
-                            "index": f"HB_{category}_{group}_{number}_{figure}_{question_number}",
-                            "image": pool.base64(shown),
-                            "category": category,
-                            "l2-category": group,
-                            "question": question,
-                            "answer": answers[shown.key][question],
-                        }
-                    )
+                for which, question in enumerate(questions):
+                    row: Row = {"index": f"HB_{category}_{group}_{number}_{figure}_{which}"}
+                    row |= {"image": pool.base64(shown), "category": category, "l2-category": group}
+                    rows.append(row | {"question": question, "answer": answers[shown.key][question]})
     return {"data.tsv": tsv(rows)}

@@ -1,17 +1,39 @@
 """The two language tools of MMSInst's evaluator: recorded, or spaCy and WordNet where they are installed."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from mmevol.records import BadInput
 
 MODEL = "en_core_web_sm"
 
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[^\w\s]|_")
+_NUMBER_WORDS = frozenset(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"))
+_ADPOSITIONS = frozenset(("of", "in", "on", "at", "to", "by", "with", "from", "above", "below", "for", "per"))
+
+
+def closed_vocabulary(nouns: Collection[str]) -> Callable[[str], str]:
+    """A unit stripper that knows all nouns: tokens joined by blanks, nouns and adpositions after a number dropped."""
+    units = _ADPOSITIONS | set(nouns)
+
+    def strip(text: str) -> str:
+        words, after_number = [], False
+        for token in _TOKEN.findall(text):
+            if after_number and token in units:
+                continue
+            after_number = token[0].isdigit() or token in _NUMBER_WORDS
+            words.append(token)
+        return " ".join(words)
+
+    return strip
+
 
 class Language:
     """Strips units and tests synonyms, from a recording (``nlp_map.json``) first, else with spaCy and NLTK's WordNet.
 
-    The recording: ``unit_stripper`` (text to text) and ``synonyms`` (list of prediction, truth, bool). Raises
+    The recording: ``unit_stripper`` (text to text) and ``synonyms`` (list of prediction, truth, bool). Questions over a
+    closed vocabulary give its ``nouns`` instead: then a word list strips, and no two words are synonyms. Raises
     `BadInput` for a text that is not recorded where the tools are not installed.
     """
 
@@ -20,7 +42,8 @@ class Language:
         self._stripped: dict[str, str] = dict(recording.get("unit_stripper", {}))
         self._synonyms = {(said, truth): bool(same) for said, truth, same in recording.get("synonyms", [])}
         self._file = file
-        self._strip: Callable[[str], str] | None = None
+        self._nouns: list[str] | None = recording.get("nouns")
+        self._strip = None if self._nouns is None else closed_vocabulary(self._nouns)
 
     def without_units(self, text: str) -> str:
         """The text's tokens joined by blanks, without the nouns and adpositions that follow a number."""
@@ -33,7 +56,7 @@ class Language:
     def synonyms(self, said: str, truth: str) -> bool:
         """Whether the two share a WordNet synset."""
         if (said, truth) not in self._synonyms:
-            self._synonyms[said, truth] = self._wordnet(said, truth)
+            self._synonyms[said, truth] = self._nouns is None and self._wordnet(said, truth)
         return self._synonyms[said, truth]
 
     def _load_stripper(self, text: str) -> Callable[[str], str]:

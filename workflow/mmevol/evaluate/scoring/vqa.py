@@ -85,19 +85,20 @@ def accuracy(answer: str, references: list[dict[str, Any]]) -> float:
     agreeing = texts.count(answer)
     if not agreeing:
         return 0.0
-    total = 0.0
+    total = 0.0  # added up one by one, as the official code does: the sum is rounded later
     for text, reference in zip(texts, references, strict=True):
-        same = 0
-        if text == answer:  # itself and its exact copies are not others
-            rest = {name: value for name, value in reference.items() if name != "answer"}
-            same = sum(
-                other_text == text
-                and all(other.get(name) == value for name, value in rest.items())
-                and len(other) == len(reference)
-                for other_text, other in zip(texts, references, strict=True)
-            )
-        total += min(1.0, float(agreeing - same) / 3)
+        others = agreeing - _copies(text, reference, texts, references) if text == answer else agreeing
+        total += min(1.0, others / 3)
     return total / len(references)
+
+
+def _copies(text: str, reference: dict[str, Any], texts: list[str], references: list[dict[str, Any]]) -> int:
+    """How many references are this one in all fields, itself included."""
+    copies = 0
+    for other_text, other in zip(texts, references, strict=True):
+        if other_text == text and other.get("answer_id") == reference.get("answer_id"):
+            copies += (other | {"answer": ""}) == (reference | {"answer": ""})
+    return copies
 
 
 def score_vqa(inputs: Inputs, panel: Panel) -> Result:

@@ -1,0 +1,344 @@
+"""Figure 1: one record through the rounds. Picture and boxes at the left, then a column a round, a lane a Q&A.
+
+Arrows carry the colour of the direction; a survivor has a solid frame, what was eliminated or failed a dashed red one with the
+reason.
+
+    python paper_figures/fig1_lineage.py --dataset results/demo/evolve/full/dataset/evolved.parquet \\
+        --seeds results/demo/seeds/shards/*.parquet --images results/demo/seeds/images --out /tmp/fig1_lineage
+"""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from mmevol.config.publish import Lineage
+from mmevol.publish.figures import PALETTE, color, script
+from mmevol.records import LETTERS, BadInput, SeedRecord
+from mmevol.store import read_dicts, read_rows
+
+Row = dict[str, Any]
+LANES = 2
+SIZE = 6.4
+"""Type size of a card in points."""
+EM = 0.0079 * SIZE
+"""Width of an average letter in inches."""
+LINE = 1.28 * SIZE / 72
+"""Height of a line in inches."""
+DASHED = (0.0, (3.0, 2.0))
+PICTURE = 2.3
+"""Width of the picture's column in inches."""
+COLUMNS = [
+    "id",
+    "line",
+    "record",
+    "parent",
+    "round",
+    "direction",
+    "outcome",
+    "reason",
+    "question",
+    "answer",
+    "format",
+    "options",
+    "verdicts",
+    "image",
+]
+
+
+def richness(rows: Sequence[Row]) -> tuple[int, ...]:
+    """How much a record's lineage shows; larger is better. Few lanes, many directions, something eliminated, long lines."""
+    survived = [r for r in rows if r["outcome"] == "survived"]
+    return (
+        sum(r["outcome"] == "seed" for r in rows) <= LANES,
+        any(r["outcome"] == "eliminated" for r in rows),
+        len({r["direction"] for r in survived}),
+        len({r["round"] for r in survived}),
+        sum(r["outcome"] == "seed" for r in rows) == 1,
+        -max(len(r["question"]) + len("".join(r["options"])) for r in rows),
+    )
+
+
+def chosen(dataset: Path, wanted: str | None) -> list[Row]:
+    """The rows of the record that is wanted, or of the richest; of equals the first by key. Streams record by record.
+
+    Raises `BadInput` where there is no such record.
+    """
+    best: list[Row] = []
+    rank: tuple[Any, ...] = ()
+    for key, some in groupby(read_dicts(dataset, COLUMNS), key=lambda row: row["record"]):
+        rows = list(some)
+        if wanted is None and (
+            not best or richness(rows) > rank or (richness(rows) == rank and key < best[0]["record"])
+        ):
+            best, rank = rows, richness(rows)
+        elif key == wanted:
+            return rows
+    if not best:
+        raise BadInput(
+            file=str(dataset),
+            field="publish.figures.fig1_lineage.record",
+            found=repr(wanted),
+            expected="the key of an evolved record",
+            remedy="leave the key out, or name a record of the dataset",
+        )
+    return best
+
+
+@dataclass(frozen=True)
+class Card:
+    """A version on the page, inches from the lower left. ``upper``: the half of the lane where survivors stand."""
+
+    row: Row
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def alive(self) -> bool:
+        """Whether this version is in use."""
+        return self.row["outcome"] in ("seed", "survived")
+
+
+def texts(row: Row) -> tuple[str, str, str]:
+    """Heading, body and last line of a card."""
+    number = next((v["value"] for v in row["verdicts"] if v["name"] == "difficulty"), None)
+    hard = "" if number is None else f" · difficulty {number:g}"
+    head = (
+        "seed"
+        if row["outcome"] == "seed"
+        else f"{row['direction']} · {row['format']}{hard}"
+        if row["question"]
+        else row["direction"]
+    )
+    if not row["question"]:
+        return head, "no valid candidate", f"failed: {row['reason']}"
+    options = "".join(f"\n{letter}. {option}" for letter, option in zip(LETTERS, row["options"], strict=False))
+    end = "" if row["outcome"] in ("seed", "survived") else f"{row['outcome']}: {row['reason']}".replace("_", " ")
+    return head, f"{row['question']}{options}\n→ {row['answer']}", end
+
+
+def wrapped(text: str, width: float, lines: int) -> str:
+    """Text broken to a width in inches; what does not fit in so many lines ends in an ellipsis (the answer is kept)."""
+    columns = max(8, int(width / EM))
+    *question, answer = text.split("\n")
+    last = textwrap.wrap(answer, columns)[: max(1, lines // 2)] or [""]
+    first = [part for line in question for part in textwrap.wrap(line, columns)]
+    room = max(1, lines - len(last))
+    if len(first) > room:
+        first = [*first[: room - 1], first[room - 1][: columns - 2] + " …"]
+    return "\n".join([*first, *last])
+
+
+def draw_card(axes: Axes, settings: Lineage, card: Card) -> None:
+    """Frame, heading, text, and the reason where it did not survive."""
+    row = card.row
+    shade = color(settings, row["direction"])
+    frame = color(settings, "eliminated") if not card.alive else shade
+    box = FancyBboxPatch(
+        (card.x, card.y),
+        card.width,
+        card.height,
+        boxstyle="round,pad=0,rounding_size=0.06",
+        facecolor="white" if card.alive else "#fdf4f2",
+        edgecolor=frame,
+        linewidth=1.2,
+        zorder=3,
+        linestyle="-" if card.alive else DASHED,
+    )
+    axes.add_patch(box)
+    head, body, end = texts(row)
+    pad, top = 0.07, card.y + card.height - 0.06
+    axes.text(card.x + pad, top, head, fontsize=SIZE, fontweight="bold", color=shade, va="top", zorder=4)
+    room = int((card.height - 0.16) / LINE) - 1 - bool(end)
+    axes.text(
+        card.x + pad,
+        top - 1.15 * LINE,
+        wrapped(body, card.width - 2 * pad, room),
+        fontsize=SIZE,
+        va="top",
+        linespacing=1.15,
+        zorder=4,
+        color="#1d2530" if card.alive else "#6b5550",
+    )
+    if end:
+        axes.text(
+            card.x + pad,
+            card.y + 0.06,
+            f"✕ {end}",
+            fontsize=SIZE,
+            color=frame,
+            va="bottom",
+            fontweight="bold",
+            zorder=4,
+        )
+
+
+def laid_out(rows: Sequence[Row], settings: Lineage) -> list[Card]:
+    """Where every card stands: a lane a Q&A line, survivors in its upper part, the others below."""
+    seeds = [r["line"] for r in rows if r["outcome"] == "seed"][:LANES]
+    rounds = max(r["round"] for r in rows)
+    left, gap, head = PICTURE + 0.25, 0.32, 0.3
+    width = (settings.width - left - 0.1 - rounds * gap) / (rounds + 1)
+    lane = (settings.height - head - 0.1) / len(seeds)
+    cards = []
+    for place, line in enumerate(seeds):
+        mine = [r for r in rows if r["line"] == line]
+        lost = any(r["outcome"] in ("eliminated", "failed") for r in mine)
+        bottom = settings.height - head - (place + 1) * lane
+        for row in mine:
+            alive = row["outcome"] in ("seed", "survived")
+            height = (lane - 0.12) * (0.54 if alive else 0.42) if lost else lane - 0.12
+            y = bottom + lane - 0.06 - height if alive else bottom + 0.06
+            cards.append(Card(row, left + row["round"] * (width + gap), y, width, height))
+    return cards
+
+
+def draw_arrows(axes: Axes, settings: Lineage, cards: Sequence[Card]) -> None:
+    """From every parent to what was made of it."""
+    at = {card.row["id"]: card for card in cards}
+    for card in cards:
+        parent = at.get(card.row["parent"])
+        if parent is None:
+            continue
+        start = (parent.x + parent.width, parent.y + parent.height * (0.5 if card.alive else 0.25))
+        end = (card.x, card.y + card.height * (0.5 if card.alive else 0.6))
+        bend = "arc3,rad=0" if card.alive else "arc3,rad=-0.12"
+        shade = color(settings, card.row["direction"])
+        arrow = FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>",
+            mutation_scale=9,
+            color=shade,
+            linewidth=1.6,
+            connectionstyle=bend,
+            shrinkA=1,
+            shrinkB=1,
+            zorder=2,
+            linestyle="-" if card.alive else DASHED,
+        )
+        axes.add_patch(arrow)
+
+
+def draw_picture(axes: Axes, record: SeedRecord, picture: Path | None) -> None:
+    """The picture with its boxes, or the boxes alone where the study has no pictures."""
+    width, height = record.width or 1, record.height or 1
+    if picture:
+        from PIL import Image
+
+        with Image.open(picture) as image:
+            pixels = image.convert("RGB")
+        width, height = pixels.size
+        axes.imshow(pixels, interpolation="nearest" if width < 200 else "antialiased")
+    axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal", xticks=[], yticks=[])
+    axes.grid(visible=False)
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+    for place, thing in enumerate(record.objects[:12]):
+        x1, y1, x2, y2 = thing.bbox
+        shade = PALETTE[place % len(PALETTE)]
+        axes.add_patch(
+            Rectangle(
+                (x1 * width, y1 * height),
+                (x2 - x1) * width,
+                (y2 - y1) * height,
+                fill=False,
+                edgecolor=shade,
+                linewidth=1.2,
+            )
+        )
+        box = {"facecolor": shade, "edgecolor": "none", "pad": 0.8}
+        light = shade in ("#F0E442", "#E69F00", "#56B4E9")
+        axes.text(
+            x1 * width,
+            y1 * height,
+            thing.label,
+            fontsize=5.2,
+            color="black" if light else "white",
+            va="bottom",
+            bbox=box,
+            clip_on=True,
+        )
+
+
+def seed_record(shards: Iterable[Path], key: str) -> SeedRecord:
+    """The seed record of that key. Raises `KeyError` where no shard holds it."""
+    every: Iterable[SeedRecord] = chain.from_iterable(read_rows(shard, "seed") for shard in shards)
+    for record in every:
+        if record.key == key:
+            return record
+    raise KeyError(key)
+
+
+def draw(
+    figure: Canvas, settings: Lineage, *, dataset: list[Path], seeds: list[Path], images: list[Path]
+) -> list[Path]:
+    """The whole page; returns the picture that was read."""
+    rows = chosen(dataset[0], settings.record)
+    record = seed_record(seeds, rows[0]["record"])
+    picture = images[0] / record.image if images and record.image else None
+    figure.set_layout_engine("none")
+    page = figure.add_axes((0, 0, 1, 1))
+    page.set(xlim=(0, settings.width), ylim=(0, settings.height))
+    page.axis("off")
+    cards = laid_out(rows, settings)
+    for number, x in sorted({c.row["round"]: c.x for c in cards}.items()):
+        page.text(
+            x,
+            settings.height - 0.12,
+            f"round {number}" if number else "seed Q&A",
+            fontsize=9,
+            fontweight="bold",
+            va="top",
+        )
+    draw_arrows(page, settings, cards)
+    for card in cards:
+        draw_card(page, settings, card)
+    side = PICTURE * min(1.0, (record.height or 1) / (record.width or 1))
+    view = figure.add_axes(
+        (0.1 / settings.width, 1 - (side + 0.3) / settings.height, PICTURE / settings.width, side / settings.height)
+    )
+    draw_picture(view, record, picture)
+    page.text(
+        0.1,
+        settings.height - 0.12,
+        "picture" if picture else "boxes (no picture)",
+        fontsize=9,
+        fontweight="bold",
+        va="top",
+    )
+    caption = textwrap.shorten(record.caption, 420, placeholder=" …")
+    page.text(
+        0.1,
+        settings.height - side - 0.4,
+        wrapped(f"Caption: {caption}\n", PICTURE, 14),
+        fontsize=SIZE,
+        va="top",
+        color="#4b5664",
+        linespacing=1.15,
+    )
+    draw_key(page, settings, cards)
+    return [picture] if picture else []
+
+
+def draw_key(page: Axes, settings: Lineage, cards: Sequence[Card]) -> None:
+    """What the colours of the arrows mean."""
+    directions = sorted({c.row["direction"] for c in cards if c.row["round"]})
+    for place, direction in enumerate(directions):
+        y = 0.16 + 0.17 * (len(directions) - 1 - place)
+        arrow = FancyArrowPatch(
+            (0.1, y), (0.45, y), arrowstyle="-|>", mutation_scale=8, color=color(settings, direction), linewidth=1.6
+        )
+        page.add_patch(arrow)
+        page.text(0.52, y, direction, fontsize=7, va="center")
+
+
+if __name__ == "__main__":
+    script(draw, "fig1_lineage", ["dataset", "seeds", "images"])

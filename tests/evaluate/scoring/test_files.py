@@ -1,0 +1,114 @@
+"""Reading files: what a person did wrong is named with file, row, field, what was found and what to do; and the command."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from mmevol.evaluate.scoring import read_inputs
+from mmevol.evaluate.scoring.command import score_command
+from mmevol.evaluate.scoring.inputs import NEEDS
+from mmevol.records import BadInput
+from typer.testing import CliRunner
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
+HEADER = "index\tquestion\tA\tB\tanswer\timage\n"
+
+
+def folder(
+    path: Path, table: str = HEADER + "1\tq\tx\ty\tA\timg\n", lines: str = '{"index": 1, "prediction": "A"}\n'
+) -> Path:
+    (path / "data.tsv").write_text(table, encoding="utf-8", newline="")
+    (path / "predictions.jsonl").write_text(lines, encoding="utf-8")
+    return path
+
+
+def test_cells_as_they_stand(tmp_path: Path) -> None:
+    inputs = read_inputs("MMStar", folder(tmp_path, HEADER + '1\t"a\tb ""c""\r\nd"\t 5" \tNone\tA\tx\n'))
+    assert (
+        inputs.data[0]["question"] == 'a\tb "c"\r\nd'
+        and inputs.data[0]["A"] == ' 5" '
+        and inputs.data[0]["B"] == "None"
+    )
+    assert set(inputs.digests) == {"data", "predictions"} and len(inputs.digests["data"]) == 64
+
+
+def test_images_become_digests_and_references_are_followed(tmp_path: Path) -> None:
+    big = "i" * 5000
+    table = HEADER + f"1\tq\tx\ty\tA\t{big}\n2\tq\tx\ty\tA\t1\n3\tq\tx\ty\tA\t\n4\tq\tx\ty\tA\t{big}\n"
+    one, two, three, four = (row["image"] for row in read_inputs("MMStar", folder(tmp_path, table)).data)
+    assert one == two == four and len(one) < 40 and three == ""
+
+
+@pytest.mark.parametrize(
+    ("table", "lines", "file", "field", "found"),
+    [
+        ("index\tquestion\n1\tq\n", None, "data.tsv:1", "answer", "columns index, question"),
+        (HEADER + "1\tq\tx\n", None, "data.tsv:2", "row 1", "3 cells"),
+        (HEADER + "1\tq\tx\ty\tA\ti\textra\n", None, "data.tsv:2", "row 1", "7 cells"),
+        (None, '{"index": 1, "prediction": "A"}\n{"index": 2, "pred', "predictions.jsonl:2", "(line)", "Unterminated"),
+        (None, '\n{"index": 1}\n', "predictions.jsonl:2", "prediction", '{"index": 1}'),
+        (None, "[1]\n", "predictions.jsonl:1", "index", "[1]"),
+    ],
+)
+def test_malformed_rows(
+    tmp_path: Path, table: str | None, lines: str | None, file: str, field: str, found: str
+) -> None:
+    given = {name: text for name, text in (("table", table), ("lines", lines)) if text is not None}
+    with pytest.raises(BadInput) as error:
+        read_inputs("MMStar", folder(tmp_path, **given))
+    assert error.value.file.endswith(file) and error.value.field == field and found in error.value.found
+    assert error.value.expected and error.value.remedy
+
+
+@pytest.mark.parametrize("benchmark", sorted(NEEDS))
+def test_a_missing_file_is_named(tmp_path: Path, benchmark: str) -> None:
+    with pytest.raises(BadInput) as error:
+        read_inputs(benchmark, tmp_path)
+    assert str(tmp_path) in error.value.file and "--" in error.value.remedy
+
+
+def test_other_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="MMStar"):
+        read_inputs("MMstar", tmp_path)
+    with pytest.raises(BadInput, match="No such file"):
+        read_inputs("MMStar", folder(tmp_path), {"data": tmp_path / "else.tsv"})
+    (tmp_path / "judge.json").write_text("{", encoding="utf-8")
+    with pytest.raises(BadInput, match="JSON"):
+        read_inputs("MMStar", tmp_path)
+
+
+def test_exact_mode_leaves_recorded_replies_alone(tmp_path: Path) -> None:
+    folder(tmp_path)
+    (tmp_path / "judge.json").write_text('{"kind": "mcq", "replies": {}}', encoding="utf-8")
+    assert read_inputs("MMStar", tmp_path).judge_replies is not None
+    (tmp_path / "meta.json").write_text('{"mode": "exact"}', encoding="utf-8")
+    assert read_inputs("MMStar", tmp_path).judge_replies is None
+
+
+app = typer.Typer()
+app.command()(score_command)
+
+
+def test_the_command_writes_the_same_bytes_each_time(tmp_path: Path) -> None:
+    case = GOLDEN / "MMStar" / "case_02"
+    outputs = [tmp_path / name / "score.json" for name in ("a", "b")]
+    for output in outputs:
+        shown = CliRunner().invoke(app, ["MMStar", "--inputs", str(case), "--rules", "mmevol", "--output", str(output)])
+        assert shown.exit_code == 0 and "Overall: 66.00" in shown.output
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+    score = json.loads(outputs[0].read_text(encoding="utf-8"))
+    assert score["reported"] == 66 and score["n"] == 100 and score["judge_calls"] > 0 and score["version"]
+
+
+def test_the_command_takes_single_files(tmp_path: Path) -> None:
+    case, output = GOLDEN / "GQA" / "case_02", tmp_path / "score.json"
+    files = ["--questions", str(case / "questions.json"), "--predictions", str(case / "predictions.jsonl")]
+    assert CliRunner().invoke(app, ["GQA", *files, "--output", str(output), "--consistency"]).exit_code == 0
+    score = json.loads(output.read_text(encoding="utf-8"))
+    expected = json.loads((case / "expected.json").read_text(encoding="utf-8"))["scores"]
+    assert (
+        score["metrics"]["consistency"] == pytest.approx(expected["consistency"]) and score["metrics"]["validity"] == 0
+    )
+    found = CliRunner().invoke(app, ["GQA", "--output", str(output), "--rules", "kit"])
+    assert found.exit_code == 2

@@ -1,0 +1,187 @@
+"""Yes/no extraction and the sums of MME, POPE and HallusionBench."""
+
+import math
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmevol.evaluate.scoring import Inputs, score
+from mmevol.evaluate.scoring.kit import HEAD, REFERENCE, Kit
+from mmevol.evaluate.scoring.yes_no import PERCEPTION, REASONING, yes_or_no
+from mmevol.evaluate.scoring.yes_no_authors import mme_word, pope_word
+
+PIECES = ["yes", "no", "Yes", "NO", "not", "know", "1,000", "3.5", "é", "No", *" .,;!?/-_<>@`'\"*:。\n"]
+replies = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=10).map("".join)
+
+
+def expected(reply: str, head: bool) -> str:
+    """A character-wise second writing of the rule."""
+    low = reply.lower()
+    number = any(b == "," and a.isdecimal() and c.isdecimal() for (a, b), (_, c) in pairwise(pairwise(low)))
+    out = []
+    for char in low:
+        if char in ';/[]"{}()=+\\_-><@`,?!':
+            if not (number or f"{char} " in low or f" {char}" in low):
+                out.append(" ")
+        else:
+            out.append(char)
+    kept, deleted = [], 0
+    for at, char in enumerate(out):
+        after = at + 1 < len(out) and out[at + 1].isdecimal()
+        before = at > 0 and out[at - 1].isdecimal()
+        if char == "." and deleted < 32 and not after and not (head and before):
+            deleted += 1
+        else:
+            kept.append(char)
+    words = "".join(kept).split()
+    if ("yes" in words) == ("no" in words):
+        return "Unknown"
+    return "Yes" if "yes" in words else "No"
+
+
+@settings(max_examples=600)
+@given(replies)
+def test_extraction_follows_the_rule(reply: str) -> None:
+    assert yes_or_no(reply, REFERENCE) == expected(reply, head=False)
+    assert yes_or_no(reply, HEAD) == expected(reply, head=True)
+
+
+@pytest.mark.parametrize(
+    ("reply", "word"),
+    [
+        ("Yes", "Yes"),
+        ('"yes"', "Yes"),
+        ("Yes:", "Unknown"),
+        ("**Yes**", "Unknown"),
+        ("yes.no", "Unknown"),
+        ("nope, not", "Unknown"),
+        ("no,it has 1,000", "Unknown"),
+        ("no, it has 1,000", "No"),
+        ("yes and no", "Unknown"),
+        ("yes" + "." * 32, "Yes"),
+        ("yes" + "." * 33, "Unknown"),
+    ],
+)
+@pytest.mark.parametrize("kit", [REFERENCE, HEAD])
+def test_known_replies(reply: str, word: str, kit: Kit) -> None:
+    assert yes_or_no(reply, kit) == word
+
+
+def table(rows: list[dict[str, str]], said: list[str]) -> Inputs:
+    full = [{"index": str(at), "question": "q", **row} for at, row in enumerate(rows)]
+    return Inputs(data=full, predictions=[{"index": at, "prediction": text} for at, text in enumerate(said)])
+
+
+def mme_rows(questions: int = 2) -> list[dict[str, str]]:
+    return [
+        {"category": task, "image_path": f"{task}/1.jpg", "answer": ("Yes", "No")[q % 2]}
+        for task in (*PERCEPTION, *REASONING)
+        for q in range(questions)
+    ]
+
+
+def test_mme_of_all_right_and_of_yes_only() -> None:
+    rows = mme_rows()
+    right = score("MME", "mmevol", table(rows, [row["answer"] for row in rows]))
+    assert right.metrics["perception"] == 2000 and right.reported == 100 and right.standard_error == 0
+    yes = score("MME", "mmevol", table(rows, ["yes"] * len(rows)))
+    assert yes.metrics["reasoning"] == 200 and yes.reported == 25 and yes.metrics["OCR"] == 50
+
+
+def test_mme_uses_the_first_two_questions_of_an_image_for_accuracy_plus() -> None:
+    rows = mme_rows(3)
+    said = [row["answer"] if at % 3 != 2 else "no" for at, row in enumerate(rows)]
+    result = score("MME", "mmevol", table(rows, said))
+    assert math.isclose(result.metrics["OCR"], 100 * 2 / 3 + 100)
+
+
+@pytest.mark.parametrize("rules", ["mmevol", "vlmevalkit-head", "authors"])
+def test_mme_without_a_task_or_with_a_single_question_gives_no_number(rules: str) -> None:
+    rows = [row for row in mme_rows() if row["category"] != "text_translation"]
+    absent = score("MME", rules, table(rows, ["yes"] * len(rows)))  # type: ignore[arg-type]
+    assert absent.reported is None and absent.metrics["reasoning"] is None and "text_translation" in absent.notes[0]
+    assert absent.metrics["perception"] is not None
+    single = score("MME", rules, table(mme_rows()[:-1], ["yes"] * 27))  # type: ignore[arg-type]
+    assert single.reported is None and single.metrics["text_translation"] is None
+
+
+def pope(
+    answers: list[str], said: list[str], categories: list[str], rules: str = "mmevol"
+) -> dict[str, dict[str, float]]:
+    rows = [{"answer": a, "category": c} for a, c in zip(answers, categories, strict=True)]
+    return score("POPE", rules, table(rows, said)).metrics  # type: ignore[arg-type]
+
+
+def test_pope_repeats_a_row_for_each_category_and_overall() -> None:
+    metrics = pope(["Yes", "No", "No"], ["yes", "yes", "hm"], ["random,popular", "random", "popular"])
+    assert metrics["Overall"]["acc"] == 50  # right, right, wrong, wrong (unknown)
+    assert math.isclose(metrics["Overall"]["precision"], 200 / 3) and metrics["Overall"]["recall"] == 100
+    assert math.isclose(metrics["random"]["Overall"], 200 / 3) and metrics["popular"]["Overall"] == 100
+
+
+def test_pope_without_positives_is_zero_for_the_kit_and_nothing_for_the_authors() -> None:
+    kit = pope(["No", "No"], ["no", "no"], ["random", "random"])["Overall"]
+    assert kit == {"Overall": 0, "acc": 100, "precision": 0, "recall": 0}
+    rows = [{"answer": "No", "category": "random"}] * 2
+    authors = score("POPE", "authors", table(rows, ["no", "no"]))
+    assert authors.reported is None and authors.metrics["random"]["f1"] is None and authors.notes
+
+
+@pytest.mark.parametrize(
+    ("reply", "word"),
+    [
+        ("NO", "yes"),
+        ("no!", "yes"),
+        ("no\n", "yes"),
+        ("Not here", "yes"),
+        ("isn't", "yes"),
+        ("", "yes"),
+        ("Well, no, never. yes", "no"),
+        ("Yes. no", "yes"),
+        ("it is not", "no"),
+    ],
+)
+def test_pope_authors_words(reply: str, word: str) -> None:
+    assert pope_word(reply) == word
+
+
+@pytest.mark.parametrize(
+    ("reply", "word"),
+    [
+        ("  yes", "other"),
+        ("Answer: yes", "other"),
+        ("know", "no"),
+        ("none", "no"),
+        ('"yes', "yes"),
+        ("Yes\n", "yes"),
+        ("", "other"),
+    ],
+)
+def test_mme_authors_words(reply: str, word: str) -> None:
+    assert mme_word(reply) == word
+
+
+def test_mme_authors_skip_a_row_with_a_tab_in_accuracy_only() -> None:
+    rows = mme_rows()
+    said = [row["answer"] for row in rows]
+    said[0] = "Yes\tsure"
+    result = score("MME", "authors", table(rows, said))
+    assert result.metrics["OCR"] == 100 and result.metrics["artwork"] == 200 and result.rows[0] == [0, None, 0]
+
+
+def test_hallusion_groups() -> None:
+    indexes = ["HB_VD_figure_0_1_0", "HB_VD_figure_0_1_1", "HB_VD_figure_0_2_0", "HB_VS_map_0_1_0"]
+    data = [
+        {"index": index, "question": "q", "answer": "Yes", "category": index[3:5], "l2-category": index.split("_")[2]}
+        for index in indexes
+    ]
+    said = ["yes", "no", "yes", "yes"]
+    predictions = [{"index": index, "prediction": word} for index, word in zip(indexes, said, strict=True)]
+    metrics = score("HallusionBench", "mmevol", Inputs(data=data, predictions=predictions)).metrics
+    assert metrics["Overall"] == {"aAcc": 75, "fAcc": pytest.approx(200 / 3), "qAcc": pytest.approx(200 / 3)}
+    assert metrics["VS"] == metrics["map"] == {"aAcc": 100, "fAcc": 100, "qAcc": 100}
+    assert re.fullmatch(
+        "aAcc", score("HallusionBench", "mmevol", Inputs(data=data, predictions=predictions)).reported_name
+    )

@@ -1,0 +1,100 @@
+"""Predicting: one job loads a model once and answers all benchmarks of an arm.
+
+Answers are kept in a journal beside the result file as they come, so a job that was killed goes on where it stopped; the journal
+of another model, or of other settings, is not used.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from mmevol.config import Run
+from mmevol.evaluate.benchmarks import Row, rows
+from mmevol.evaluate.scoring.inputs import COLUMNS
+from mmevol.evaluate.settings import PredictSettings
+from mmevol.progress import Heartbeat
+from mmevol.records import digest
+from mmevol.store import file_digest, write_text
+
+Question = tuple[list[Image.Image], str]
+"""Pictures (one or none) and the text."""
+
+Answer = Callable[[Sequence[Question]], list[str]]
+"""Whatever answers: a model on this machine here; an endpoint would do."""
+
+CHUNK = 4
+"""Batches between two entries in the journal."""
+GREY = (127, 127, 127)
+
+
+def predict(settings: PredictSettings, *, run: Run, model: Path, data: Path, out: Path) -> None:
+    """Answer every benchmark below `data` with the model in the folder `model`.
+
+    Writes ``<benchmark>/predictions.jsonl`` below `out`, each in its benchmark's own form. Raises `BadInput` for broken files.
+    """
+    from mmevol.train import generate
+
+    loaded, processor = generate.load(model)
+    answer = partial(generate.answer, loaded, processor, max_new_tokens=settings.max_new_tokens, batch=settings.batch)
+    identity = digest(file_digest(model / "manifest.json"), settings.dump())
+    asked = {name: list(rows(name, data / name, settings.prompts)) for name in settings.benchmarks}
+    total = sum(len(questions) for questions in asked.values())
+    with Heartbeat(run, job=f"predict/{out.parent.name}/{out.name}", total=total, unit="rows") as beat:
+        for name, questions in asked.items():
+            beams = settings.beams if name in COLUMNS else 1
+            of = digest(identity, file_digest(data / name / ("data.tsv" if name in COLUMNS else "questions.json")))
+            answered = answers(questions, partial(answer, beams=beams), out / name, of, settings, beat)
+            lines = (json.dumps(q.result(answered[q.key]), ensure_ascii=False) for q in questions)
+            write_text(out / name / "predictions.jsonl", "".join(line + "\n" for line in lines))
+            journal(out / name).unlink(missing_ok=True)
+
+
+def journal(folder: Path) -> Path:
+    """Where answers are kept until the result file is whole."""
+    return folder / ".answers.jsonl"
+
+
+def answers(
+    questions: Sequence[Row], answer: Answer, folder: Path, identity: str, settings: PredictSettings, beat: Heartbeat
+) -> dict[str, str]:
+    """Answer the questions that the journal of this `identity` does not hold. Returns all answers by key."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known = dict(read_journal(journal(folder), identity))
+    beat.advance(sum(question.key in known for question in questions))
+    lines = (json.dumps(entry) for entry in (identity, *known.items()))
+    write_text(journal(folder), "".join(line + "\n" for line in lines))  # without a line that broke off
+    with open(journal(folder), "a", encoding="utf-8") as file:
+        open_ones = [question for question in questions if question.key not in known]
+        step = settings.batch * CHUNK
+        for start in range(0, len(open_ones), step):
+            chunk = open_ones[start : start + step]
+            said = answer([(shown(question, blind=settings.blind), question.text) for question in chunk])
+            for question, text in zip(chunk, said, strict=True):
+                known[question.key] = text
+                file.write(json.dumps([question.key, text]) + "\n")
+            file.flush()
+            beat.advance(len(chunk), benchmark=folder.name)
+    return known
+
+
+def read_journal(path: Path, identity: str) -> Iterator[tuple[str, str]]:
+    """The answers of a journal that was begun by the same model and settings; its last line may have broken off."""
+    if not path.is_file():
+        return
+    lines = path.read_text(encoding="utf-8").split("\n")
+    if lines[0] != json.dumps(identity):
+        return
+    for line in lines[1:-1]:
+        key, text = json.loads(line)
+        yield key, text
+
+
+def shown(question: Row, *, blind: bool) -> list[Image.Image]:
+    """The picture of a row as the model sees it: none where there is none; with `blind` grey, in its size."""
+    picture = question.picture()
+    if picture is None:
+        return []
+    return [Image.new("RGB", picture.size, GREY) if blind else picture]

@@ -1,0 +1,4 @@
+# Room
+rule evaluate:
+    input:
+        rules.finetune.input,

@@ -1,0 +1,9 @@
+# Room
+rule tables:
+    input:
+        rules.finetune.input,
+
+
+rule paper_figures:
+    input:
+        rules.finetune.input,

@@ -106,22 +106,16 @@ class Card:
         return self.row["outcome"] in ("seed", "survived")
 
 
-def texts(row: Row) -> tuple[str, str, str]:
-    """Heading, body and last line of a card."""
+def texts(row: Row) -> tuple[str, str, str, str]:
+    """Heading, a line on form and difficulty, body and last line of a card."""
     number = next((v["value"] for v in row["verdicts"] if v["name"] == "difficulty"), None)
-    hard = "" if number is None else f" · difficulty {number:g}"
-    head = (
-        "seed"
-        if row["outcome"] == "seed"
-        else f"{row['direction']} · {row['format']}{hard}"
-        if row["question"]
-        else row["direction"]
-    )
-    if not row["question"]:
-        return head, "no valid candidate", f"failed: {row['reason']}"
-    options = "".join(f"\n{letter}. {option}" for letter, option in zip(LETTERS, row["options"], strict=False))
+    form = [row["format"]] if row["format"] not in ("", "Norm") else []
+    facts = " · ".join([*form, *([] if number is None else [f"difficulty {number:.1f}"])])
     end = "" if row["outcome"] in ("seed", "survived") else f"{row['outcome']}: {row['reason']}".replace("_", " ")
-    return head, f"{row['question']}{options}\n→ {row['answer']}", end
+    if not row["question"]:
+        return row["direction"], facts, "no valid candidate", end
+    options = "".join(f"\n{letter}. {option}" for letter, option in zip(LETTERS, row["options"], strict=False))
+    return row["direction"], facts, f"{row['question']}{options}\n→ {row['answer']}", end
 
 
 def wrapped(text: str, width: float, lines: int) -> str:
@@ -153,13 +147,16 @@ def draw_card(axes: Axes, settings: Lineage, card: Card) -> None:
         linestyle="-" if card.alive else DASHED,
     )
     axes.add_patch(box)
-    head, body, end = texts(row)
+    head, facts, body, end = texts(row)
     pad, top = 0.07, card.y + card.height - 0.06
     axes.text(card.x + pad, top, head, fontsize=SIZE, fontweight="bold", color=shade, va="top", zorder=4)
+    axes.text(
+        card.x + card.width - pad, top, facts, fontsize=SIZE - 0.6, color="#6b7684", va="top", ha="right", zorder=4
+    )
     room = int((card.height - 0.16) / LINE) - 1 - bool(end)
     axes.text(
         card.x + pad,
-        top - 1.15 * LINE,
+        top - 1.25 * LINE,
         wrapped(body, card.width - 2 * pad, room),
         fontsize=SIZE,
         va="top",
@@ -168,16 +165,8 @@ def draw_card(axes: Axes, settings: Lineage, card: Card) -> None:
         color="#1d2530" if card.alive else "#6b5550",
     )
     if end:
-        axes.text(
-            card.x + pad,
-            card.y + 0.06,
-            f"✕ {end}",
-            fontsize=SIZE,
-            color=frame,
-            va="bottom",
-            fontweight="bold",
-            zorder=4,
-        )
+        style: dict[str, Any] = {"fontsize": SIZE, "fontweight": "bold", "va": "bottom", "zorder": 4}
+        axes.text(card.x + pad, card.y + 0.06, f"✕ {end}", color=frame, **style)
 
 
 def laid_out(rows: Sequence[Row], settings: Lineage) -> list[Card]:
@@ -207,9 +196,8 @@ def draw_arrows(axes: Axes, settings: Lineage, cards: Sequence[Card]) -> None:
         parent = at.get(card.row["parent"])
         if parent is None:
             continue
-        start = (parent.x + parent.width, parent.y + parent.height * (0.5 if card.alive else 0.25))
-        end = (card.x, card.y + card.height * (0.5 if card.alive else 0.6))
-        bend = "arc3,rad=0" if card.alive else "arc3,rad=-0.12"
+        start = (parent.x + parent.width, parent.y + parent.height * (0.5 if card.alive else 0.2))
+        end = (card.x, card.y + card.height * (0.5 if card.alive else 0.75))
         shade = color(settings, card.row["direction"])
         arrow = FancyArrowPatch(
             start,
@@ -218,7 +206,6 @@ def draw_arrows(axes: Axes, settings: Lineage, cards: Sequence[Card]) -> None:
             mutation_scale=9,
             color=shade,
             linewidth=1.6,
-            connectionstyle=bend,
             shrinkA=1,
             shrinkB=1,
             zorder=2,

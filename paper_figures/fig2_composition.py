@@ -74,6 +74,7 @@ def draw(figure: Canvas, settings: Composition, *, composition: list[Path]) -> N
     for wedge, (_, _, _, curated) in zip(wedges, parts, strict=True):
         if curated:
             wedge.set_hatch("////")
+    axes.set(xlim=(-1.02, 1.02), ylim=(-1.02, 1.02))
     axes.text(0, 0, f"{total:,}\nrecords", ha="center", va="center", fontsize=11, fontweight="bold")
     legend.axis("off")
     legend.legend(*entries(parts, tints, total), loc="center left", bbox_to_anchor=(-0.1, 0.5), handleheight=1.1)
@@ -87,10 +88,10 @@ def entries(parts: list[Segment], tints: list[Tint], total: int) -> tuple[list[P
         group, source, n, curated = parts[i]
         name = source if group == source else f"{group}: {source}"
         handles.append(Patch(facecolor=tints[i], edgecolor="white", hatch="////" if curated else None))
-        texts.append(f"{name}, {'Q&A from the caption' if curated else 'own Q&A'}\n{n:,} ({n / total:.0%})")
+        texts.append(f"{name}, {'Q&A from the caption' if curated else 'own Q&A'}\n{n:,} ({100 * n / total:.0f} %)")
     if rest := [parts[i][2] for i in range(len(parts)) if i not in kept]:
         handles.append(Patch(facecolor="none"))
-        texts.append(f"{len(rest)} smaller\n{sum(rest):,} ({sum(rest) / total:.0%})")
+        texts.append(f"{len(rest)} smaller\n{sum(rest):,} ({100 * sum(rest) / total:.0f} %)")
     return handles, texts
 
 

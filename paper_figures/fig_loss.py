@@ -40,7 +40,7 @@ def draw(figure: Canvas, settings: Figure, *, losses: list[Path]) -> None:
         axes.plot(tokens, loss, color=shade, linewidth=0.6, alpha=0.25)
         axes.plot(tokens, smooth(loss), color=shade, label=arm if new else None)
     axes.set(xlabel="tokens seen (padding left out)", ylabel="loss on the assistant's tokens", yscale="log")
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g} M" if x >= 1e6 else f"{x / 1e3:g} k")
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g} M" if x >= 1e6 else f"{x / 1e3:g} k" if x else "0")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.legend(loc="upper right")

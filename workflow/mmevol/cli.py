@@ -67,6 +67,26 @@ def started(text: str) -> Run:
     return run
 
 
+@app.command()
+def status(
+    study: Annotated[Path, typer.Argument(help="study file, or its folder below results/")] = Path("config/config.yaml"),
+    watch: Annotated[bool, typer.Option("--watch", help="again every second until Ctrl-C")] = False,
+) -> None:
+    """Show what each running job has done, its rate and ETA."""
+    from mmevol.config.study import load
+    from mmevol.status import show
+
+    show((study if study.is_dir() else Path(load(study).results)) / "status", watch=watch)
+
+
+@app.command()
+def demo(study: Annotated[Path, typer.Argument(help="study file")] = Path("config/config.yaml")) -> None:
+    """Run a study to its report and say where everything lies, what it took and what came out."""
+    from mmevol.demo import demo as run_demo
+
+    raise typer.Exit(run_demo(study))
+
+
 @seeds.command("draw")
 def seeds_draw(
     settings: SettingsText,
@@ -204,6 +224,19 @@ def evolve_dataset(
     dataset(of, root=root, evolved=out / "evolved.parquet", sft=out / "sft.json")
 
 
+@evolve.command("planted")
+def evolve_planted(
+    faults: Annotated[list[Path], typer.Option("--faults", help="of `mmevol teacher faults`, once a round and shard")],
+    candidates: Annotated[list[Path], typer.Option("--candidates")],
+    ledger: Annotated[list[Path], typer.Option("--ledger", help="outcomes of the same rounds and shards (Parquet)")],
+    out: Out,
+) -> None:
+    """Join the faults that the embedded teacher planted with what the gates did about them."""
+    from mmevol.evolve.planted import planted
+
+    planted(faults=faults, candidates=candidates, ledgers=ledger, out=out)
+
+
 Shards = Annotated[list[Path], typer.Option("--shard-file", help="seeds/shards/<i>.parquet, once a shard")]
 Base = Annotated[Path, typer.Option("--base")]
 Tower = Annotated[Path | None, typer.Option("--tower", help="folder of the warmed tower")]
@@ -306,10 +339,114 @@ def train_finetune(
     )
 
 
+@evaluate.command("heldout")
+def evaluate_heldout(
+    settings: SettingsText,
+    heldout: Annotated[Path, typer.Option("--heldout")],
+    images_root: Annotated[Path, typer.Option("--images-root")],
+    out: Out,
+) -> None:
+    """Write one benchmark from held-out scenes, in its official file format."""
+    from mmevol.config.commands import HeldoutSettings
+    from mmevol.evaluate.heldout.write import write_heldout
+
+    write_heldout(parsed(HeldoutSettings, settings, "--settings"), heldout=heldout, images_root=images_root, out=out)
+
+
+@evaluate.command("predict")
+def evaluate_predict(
+    settings: SettingsText,
+    model: Annotated[Path, typer.Option("--model")],
+    data: Annotated[Path, typer.Option("--data", help="folder that holds a folder a benchmark")],
+    out: Out,
+    run: RunText = "{}",
+) -> None:
+    """Answer all benchmarks with one trained model."""
+    from mmevol.config.commands import PredictSettings
+    from mmevol.evaluate.predict import predict
+
+    predict(parsed(PredictSettings, settings, "--settings"), run=started(run), model=model, data=data, out=out)
+
+
+@publish.command("results")
+def publish_results(
+    settings: SettingsText,
+    evaluate: Annotated[Path, typer.Option("--evaluate")],
+    main: Annotated[Path, typer.Option("--main")],
+    benchmarks: Annotated[Path, typer.Option("--benchmarks")],
+) -> None:
+    """Write the main table and the one by benchmark."""
+    from mmevol.config.publish import ResultsSettings
+    from mmevol.publish.results import results
+
+    results(parsed(ResultsSettings, settings, "--settings"), evaluate=evaluate, main=main, benchmarks=benchmarks)
+
+
+@publish.command("rounds")
+def publish_rounds(
+    settings: SettingsText, shard_file: Shards, evolve: Annotated[Path, typer.Option("--evolve")], out: Out
+) -> None:
+    """Write the table of rounds: yield, reasons, difficulty, skills, steps, requests."""
+    from mmevol.config.publish import RoundsSettings
+    from mmevol.publish.rounds import rounds
+
+    rounds(parsed(RoundsSettings, settings, "--settings"), shards=shard_file, evolve=evolve, out=out)
+
+
+@publish.command("elimination")
+def publish_elimination(settings: SettingsText, evolve: Annotated[Path, typer.Option("--evolve")], out: Out) -> None:
+    """Write the table of the gates against planted faults."""
+    from mmevol.config.publish import RoundsSettings
+    from mmevol.publish.elimination import elimination
+
+    elimination(parsed(RoundsSettings, settings, "--settings"), evolve=evolve, out=out)
+
+
+@publish.command("composition")
+def publish_composition(
+    settings: SettingsText, shard_file: Shards, audit: Annotated[Path, typer.Option("--audit")], out: Out
+) -> None:
+    """Write the table of what the seeds are made of."""
+    from mmevol.config.publish import CompositionSettings
+    from mmevol.publish.composition import composition
+
+    composition(parsed(CompositionSettings, settings, "--settings"), shards=shard_file, audit=audit, out=out)
+
+
+@publish.command("paper")
+def publish_paper(
+    settings: SettingsText, benchmarks: Annotated[Path, typer.Option("--benchmarks")], out: Out
+) -> None:
+    """Write the table of our numbers beside the paper's."""
+    from mmevol.config.publish import PaperSettings
+    from mmevol.publish.paper import paper
+
+    paper(parsed(PaperSettings, settings, "--settings"), benchmarks=benchmarks, out=out)
+
+
+@publish.command("findings")
+def publish_findings(settings: SettingsText, tables: Annotated[Path, typer.Option("--tables")], out: Out) -> None:
+    """Write the main finding in three lines."""
+    from mmevol.config.publish import FindingsSettings
+    from mmevol.publish.findings import findings
+
+    findings(parsed(FindingsSettings, settings, "--settings"), tables=tables, out=out)
+
+
+@publish.command("gallery")
+def publish_gallery(figures: Annotated[Path, typer.Option("--figures")], out: Out) -> None:
+    """Write small PNGs of a study's figures."""
+    from mmevol.publish.gallery import gallery
+
+    gallery(figures=figures, out=out)
+
+
 def _mount() -> None:
     """Commands whose bodies stand in their rooms."""
+    from mmevol.evaluate.scoring.command import score_command
     from mmevol.teacher import command
 
+    evaluate.command("score")(score_command)
     teacher.command("serve")(command.serve)
     teacher.command("faults")(command.faults)
 

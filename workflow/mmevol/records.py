@@ -275,6 +275,7 @@ Task = Literal[
     "blink_yes_no",
     "extract_answer",
     "mia_score",
+    "judge_answer",
 ]
 
 

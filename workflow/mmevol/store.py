@@ -138,6 +138,15 @@ def arrow_schema(kind: str) -> "pa.Schema":
             ("reason", s),
             ("candidate", s),
         ],
+        "planted": [
+            ("round", i),
+            ("parent", s),
+            ("direction", s),
+            ("attempt", i),
+            ("fault", s),
+            ("outcome", s),
+            ("reason", s),
+        ],
         "version": [
             ("id", s),
             ("line", s),

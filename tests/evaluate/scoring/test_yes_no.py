@@ -7,10 +7,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmevol.evaluate.scoring import Inputs, score
+from mmevol.evaluate.scoring import Inputs, Score, score
 from mmevol.evaluate.scoring.kit import HEAD, REFERENCE, Kit
 from mmevol.evaluate.scoring.yes_no import PERCEPTION, REASONING, yes_or_no
 from mmevol.evaluate.scoring.yes_no_authors import mme_word, pope_word
+from mmevol.records import BadInput
 
 PIECES = ["yes", "no", "Yes", "NO", "not", "know", "1,000", "3.5", "é", "No", *" .,;!?/-_<>@`'\"*:。\n"]
 replies = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=10).map("".join)
@@ -185,3 +186,67 @@ def test_hallusion_groups() -> None:
     assert re.fullmatch(
         "aAcc", score("HallusionBench", "mmevol", Inputs(data=data, predictions=predictions)).reported_name
     )
+
+
+def hallusion_rows() -> list[dict[str, str]]:
+    places = [  # category, figure, question, visual input, answer, image
+        ("VD", "0", "0", "1", "Yes", "i"),
+        ("VD", "0", "1", "1", "No", "i"),
+        ("VD", "1", "0", "2", "No", "j"),
+        ("VS", "0", "0", "0", "Yes", ""),
+        ("VS", "1", "0", "1", "Yes", "k"),
+        ("VS", "1", "1", "1", "No", "k"),
+    ]
+    return [
+        {
+            "index": f"HB_{category}_map_0_{figure}_{question}",
+            "question": "q",
+            "answer": answer,
+            "category": category,
+            "l2-category": "map",
+            "image": image,
+            "visual_input": visual,
+            "gt_answer_details": "so it is",
+        }
+        for category, figure, question, visual, answer, image in places
+    ]
+
+
+def hallusion(replies: list[str] | None) -> Score:
+    rows = hallusion_rows()
+    keys = [row["index"] for row in rows]
+    judge = {"kind": "hallusion_verdict", "replies": dict(zip(keys, replies or [], strict=False))}
+    predictions = [{"index": key, "prediction": "words"} for key in keys]
+    return score(
+        "HallusionBench",
+        "authors",
+        Inputs(data=rows, predictions=predictions, judge_replies=judge if replies else None),
+    )
+
+
+def test_hallusion_authors_by_hand() -> None:
+    said = ["Correct", "incorrect", "Correct.", "unclear", "unclear", "Correct"]  # right: 1 0 1 1 0 1
+    result = hallusion(said)
+    overall = result.metrics["Overall"]
+    assert overall["aAcc"] == result.reported == pytest.approx(400 / 6) and result.n == 6
+    assert overall["qAcc"] == 50  # VD q0 right; VD q1 wrong; VS q0 half; VS q1 right
+    assert overall["hard"] == 100 and overall["easy"] == 50
+    assert overall["fAcc"] == pytest.approx(100 / 3)  # the text-only figure is left out
+    assert overall["inconsistent"] == pytest.approx(200 / 3) and overall["wrong"] == 0
+    assert overall["figure_score"] == pytest.approx(100 * (0.5 + 1 + 0.5) / 3)
+    assert overall["yes_difference"] == pytest.approx(3 / 6 - 3 / 6)  # said yes: rows 1, 2 and 4
+    assert overall["false_positive_ratio"] == pytest.approx(1 / 2)
+    assert result.metrics["VD"]["aAcc"] == pytest.approx(200 / 3) and result.rows[3] == ["HB_VS_map_0_0_0", 2, 1]
+
+
+def test_hallusion_authors_without_judge_or_without_their_columns() -> None:
+    without = hallusion(None)
+    assert without.reported is None and without.unjudged == 6 and "judge" in without.notes[0]
+    kit_rows = [{k: v for k, v in row.items() if k != "visual_input"} for row in hallusion_rows()]
+    predictions = [{"index": row["index"], "prediction": row["answer"]} for row in kit_rows]
+    kit = score("HallusionBench", "authors", Inputs(data=kit_rows, predictions=predictions))
+    assert kit.reported == 100 and kit.n == 5 and "kit's rule" in kit.notes[0]
+    with pytest.raises(BadInput, match="HB_VD_map_0_0_0"):
+        twice = [*hallusion_rows(), hallusion_rows()[0]]
+        judge = {"kind": "hallusion_verdict", "replies": {row["index"]: "correct" for row in twice}}
+        score("HallusionBench", "authors", Inputs(data=twice, predictions=predictions, judge_replies=judge))

@@ -121,6 +121,14 @@ class DatasetSettings(Section):
     judge: str | None = None
 
 
+class JudgeSettings(Section):
+    """Of the live judge in `evaluate score`."""
+
+    endpoint: Name
+    identity: Identity
+    content_attempts: int = 3
+
+
 class BaseSettings(Section):
     """Of ``train base``."""
 
@@ -177,3 +185,24 @@ def target_mixture(train: Train, arm: str) -> str:
     """The mixture whose tokens an arm's run counts: its own, or that of the arm named by ``tokens: {same_as: ARM}``."""
     own = train.arms[arm]
     return train.arms[own.tokens.same_as].mixture if own.tokens else own.mixture
+
+
+class HeldoutSettings(Section):
+    """Of ``evaluate heldout``: one benchmark."""
+
+    version: int = 1
+    seed: int = Field(description="the study's")
+    benchmark: str
+    n: int = Field(default=100, gt=0, description="rows")
+
+
+class PredictSettings(Section):
+    """Of ``evaluate predict``: one arm, all of its benchmarks."""
+
+    version: int = 1
+    benchmarks: list[str] = Field(min_length=1)
+    blind: bool = Field(default=False, description="grey the pictures out")
+    prompts: Literal["plain", "reference"] = "plain"
+    max_new_tokens: int = Field(default=48, gt=0)
+    beams: int = Field(default=1, gt=0, description="for the benchmarks that come as a table; greedy for the others")
+    batch: int = Field(default=64, gt=0)

@@ -32,8 +32,8 @@ class Lineage(Figure):
 class Composition(Figure):
     """Figure 2: where the seeds come from."""
 
-    width: float = 6.4
-    height: float = 3.6
+    width: float = 6.0
+    height: float = 2.8
 
 
 class LongTail(Figure):

@@ -21,7 +21,10 @@ from mmevol.config.commands import (
     DrawSettings,
     EliminateSettings,
     FinetuneSettings,
+    HeldoutSettings,
+    JudgeSettings,
     MixtureSettings,
+    PredictSettings,
     PretrainSettings,
     Run,
     ScratchSettings,
@@ -30,7 +33,7 @@ from mmevol.config.commands import (
     target_mixture,
 )
 from mmevol.config.endpoints import Endpoint, Identity
-from mmevol.config.evaluate import Evaluate
+from mmevol.config.evaluate import BENCHMARKS, Evaluate
 from mmevol.config.evolve import Evolve
 from mmevol.config.publish import Publish
 from mmevol.config.section import Name, Section
@@ -157,6 +160,31 @@ class Study(Section):
         """Every training run: arm and train seed."""
         return [(name, k) for name, arm in self.train.arms.items() for k in arm.train_seeds]
 
+    @property
+    def benchmarks(self) -> list[str]:
+        """The study's benchmarks in the paper's order."""
+        return [b for b in BENCHMARKS if b in self.evaluate.benchmarks]
+
+    def benchmark_data(self, benchmark: str) -> str:
+        """The folder of a benchmark's files."""
+        root = self.evaluate.root if self.evaluate.source == "files" else f"{self.results}/evaluate/data"
+        return f"{root}/{benchmark}"
+
+    def measured(self) -> list[tuple[str, int]]:
+        """Every run that is measured: arm (or ``<arm>.blind``) and train seed."""
+        blind = [(f"{arm}.blind", k) for arm, k in self.runs() if arm in self.evaluate.blind]
+        return self.runs() + blind
+
+    def planted_evolutions(self) -> list[str]:
+        """The evolutions whose evolver plants faults."""
+        names = {name for name, e in self.endpoints.items() if e.launch == "embedded"}
+        return [n for n, e in self.evolve.evolutions.items() if e.from_ == "seeds" and e.eliminate and e.endpoint in names]
+
+    def faults(self, evolution: str) -> str:
+        """The fault rates of an evolution's evolver, as JSON."""
+        faults = self.endpoints[self.evolve.evolutions[evolution].endpoint].faults
+        return faults.dump() if faults else "{}"
+
     # What each command may see.
 
     def identity(self, endpoint: str) -> Identity:
@@ -274,6 +302,28 @@ class Study(Section):
     def finetune_settings(self, arm: str, train_seed: int) -> FinetuneSettings:
         """Of `train finetune`."""
         return finetune_settings(self.train, arm, seed=self.seed, train_seed=train_seed)
+
+    def heldout_settings(self, benchmark: str) -> HeldoutSettings:
+        """Of `evaluate heldout`."""
+        n = self.evaluate.benchmarks[benchmark].n
+        return HeldoutSettings(seed=self.seed, benchmark=benchmark, **({} if n is None else {"n": n}))
+
+    def predict_settings(self, arm: str) -> PredictSettings:
+        """Of `evaluate predict`; an arm called ``<arm>.blind`` sees grey pictures."""
+        e = self.evaluate
+        return PredictSettings(
+            benchmarks=self.benchmarks,
+            blind=arm.endswith(".blind"),
+            prompts=e.prompts,
+            max_new_tokens=e.max_new_tokens,
+            beams=e.beams,
+            batch=e.batch,
+        )
+
+    def judge_settings(self) -> JudgeSettings | None:
+        """Of the live judge in `evaluate score`."""
+        name = self.evaluate.judge
+        return JudgeSettings(endpoint=name, identity=self.identity(name)) if name else None
 
 
 def _likeness(section: dict[str, Any], word: str, where: str, file: str) -> dict[str, Any]:

@@ -35,6 +35,16 @@ class Rejected:
     message: str
 
 
+@dataclass(frozen=True)
+class Try:
+    """One content attempt of a question: its key (hex), what was asked, and what became of each item ('' where it was usable)."""
+
+    key: str
+    attempt: int
+    request: dict[str, Any]
+    items: dict[str, str]
+
+
 class Asker:
     """A client and the reply store together. ``requests`` counts the answers that the data rest on, by task."""
 
@@ -62,8 +72,7 @@ class Asker:
         body = self.client.body(now.messages(identity, image), now.schema, more_tokens=more_tokens)
         headers = {"X-MMEvol-Request": key.hex(), "X-MMEvol-Content-Attempt": str(attempt)}
         answer = await self.client.send(body, headers)
-        block = now.request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        meta = {"record": record, "draw": draw, "attempt": attempt, "model": identity.model, "request": block}
+        meta = {"record": record, "draw": draw, "attempt": attempt, "model": identity.model, "request": now.asked()}
         self.store.put(bucket, key, {"answer": asdict(answer), **meta})
         await self._sync()
         return answer
@@ -98,12 +107,13 @@ class Asker:
         record: str,
         attempts: int,
         draw: int = 0,
+        tries: list[Try] | None = None,
     ) -> tuple[dict[str, T], dict[str, Reason]]:
         """Ask about items until each has a usable answer or the content attempts are used up.
 
         `prompt(ids, errors)` builds the question for the items that are still open; `read(reply, ids)` sorts a JSON reply into
         usable items and rejected ones (an id that is in neither is missing). One bad item never costs its neighbours. Returns
-        the usable items and the last reason of each other.
+        the usable items and the last reason of each other; `tries`, if given, is told every attempt.
         """
         first, open_, found, why = prompt(ids, ()), list(ids), {}, {}  # type: ignore[var-annotated]
         errors: tuple[str, ...] = ()
@@ -120,9 +130,13 @@ class Asker:
             else:
                 good, bad = read(from_dialect(reply, self.client.identity.box_dialect, size), open_)
             found |= {i: item for i, item in good.items() if i in open_}
-            open_ = [i for i in open_ if i not in found]
             missing = Rejected(Reason.MISSING, "no item with this id was in the reply")
-            why = {i: bad.get(i, missing) for i in open_}
+            why = {i: bad.get(i, missing) for i in open_ if i not in found}
+            if tries is not None:
+                key = key_of(first, self.client.identity, draw=draw, attempt=attempt).hex()
+                results = {i: str(why[i].reason) if i in why else "" for i in open_}
+                tries.append(Try(key, attempt, now.asked(), results))
+            open_ = list(why)
             errors = tuple(f"{i}: {r.message}" for i, r in why.items())
             if not open_:
                 break

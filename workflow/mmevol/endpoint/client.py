@@ -245,7 +245,7 @@ class Clients:
 
     def __init__(self, run: Run, shards: int = 1) -> None:
         self.run, self.budget = run, run.budget.share(shards)
-        self.clients: dict[str, Client] = {}
+        self.clients: list[Client] = []
         self._teachers: dict[str, EmbeddedTeacher] = {}
         self._starting = asyncio.Lock()
 
@@ -253,15 +253,16 @@ class Clients:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for client in self.clients.values():
+        for client in self.clients:
             await client.close()
         for teacher in self._teachers.values():
             teacher.stop()
 
     def client(self, name: str, identity: Identity) -> Client:
         """The client of an endpoint of the study."""
-        self.clients[name] = Client(name, identity, self.run.connections[name], self)
-        return self.clients[name]
+        client = Client(name, identity, self.run.connections[name], self)
+        self.clients.append(client)
+        return client
 
     async def teacher(self, identity: Identity, connection: Connection) -> EmbeddedTeacher:
         """The embedded teacher of a model, started when first needed."""
@@ -274,18 +275,18 @@ class Clients:
 
     def facts(self) -> dict[str, Any]:
         """What was asked and spent so far, for the progress line."""
-        used = [c.usage for c in self.clients.values()]
+        used = [c.usage for c in self.clients]
         errors = sum((u.errors for u in used), Counter[str]())
         facts: dict[str, Any] = {"asked": sum(u.asked for u in used), "money": round(self.money(), 4)}
         return facts | ({"errors": sum(errors.values())} if errors else {})
 
     def money(self) -> float:
         """What all endpoints cost so far."""
-        return sum(c.usage.money(c.connection.prices) for c in self.clients.values())
+        return sum(c.usage.money(c.connection.prices) for c in self.clients)
 
     def check_budget(self) -> None:
         """Raises `Outage` when a budget is spent."""
-        used = [c.usage for c in self.clients.values()]
+        used = [c.usage for c in self.clients]
         spent = {
             "requests": sum(u.asked for u in used),
             "tokens": sum(u.input_tokens + u.output_tokens for u in used),
@@ -299,5 +300,13 @@ class Clients:
 
     def write_usage(self, path: Path, seconds: float) -> None:
         """Write what the job asked and what it cost, by endpoint."""
-        by = {name: vars(c.usage) | {"money": c.usage.money(c.connection.prices)} for name, c in self.clients.items()}
-        write_json(path, {"endpoints": by, "seconds": round(seconds, 3)})
+        rows = [
+            {
+                "endpoint": c.name,
+                "model": c.identity.model,
+                **vars(c.usage),
+                "money": c.usage.money(c.connection.prices),
+            }
+            for c in self.clients
+        ]
+        write_json(path, {"endpoints": rows, "seconds": round(seconds, 3)})

@@ -42,11 +42,15 @@ class Prompt:
     picture: Picture | None = None
     errors: tuple[str, ...] = ()
 
+    def asked(self) -> dict[str, Any]:
+        """The request as plain data, defaults left out."""
+        body = self.request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return {"schema": self.request.schema_, **body}
+
     def block(self, dialect: str) -> str:
         """The fenced JSON block."""
         size = self.picture.size if self.picture else None
-        body = to_dialect(self.request.model_dump(mode="json", by_alias=True, exclude_defaults=True), dialect, size)
-        body = {"schema": self.request.schema_, **body}
+        body = to_dialect(self.asked(), dialect, size)
         return "```json\n" + orjson.dumps(body).decode() + "\n```"
 
     def tail(self, dialect: str) -> str:

@@ -8,11 +8,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mmevol.config import AskSettings, Run, ScratchSettings
-from mmevol.endpoint.ask import Asker, Rejected, in_order
+from mmevol.endpoint.ask import Asker, Rejected, Try, in_order
 from mmevol.endpoint.client import Clients
 from mmevol.endpoint.prompt import picture_of
 from mmevol.evolve import prompts
@@ -28,11 +29,12 @@ from mmevol.records import (
     SeedRecord,
     Verdict,
     Version,
+    canonical,
     fraction,
     qa_id,
 )
 from mmevol.replies import ReplyStore
-from mmevol.store import buckets_of, read_rows, write_json, writing
+from mmevol.store import buckets_of, read_rows, replacing, write_json, writing
 
 
 def draw_direction(weights: dict[str, float], seed: int, record: str, round_: int) -> str:
@@ -78,25 +80,24 @@ class RoundAsker:
     def __init__(self, settings: AskSettings, evolver: Asker, judge: Asker | None) -> None:
         self.settings, self.evolver, self.judge = settings, evolver, judge
 
-    async def record(self, item: tuple[SeedRecord, list[Version]]) -> list[Candidate]:
-        """The candidates of a record's parents, one row a parent, sorted by parent id."""
+    async def record(self, item: tuple[SeedRecord, list[Version]]) -> tuple[list[Candidate], list[Try]]:
+        """The candidates of a record's parents, one row a parent, sorted by parent id, and every attempt to get them."""
         record, parents = item
         s = self.settings
         direction = draw_direction(s.directions, s.seed, record.key, s.round)
         chunks = [parents[i : i + s.qas_per_request] for i in range(0, len(parents), s.qas_per_request)]
-        done = await asyncio.gather(*(self.chunk(record, chunk, direction) for chunk in chunks))
-        return sorted((c for part in done for c in part), key=lambda c: c.parent.id)
+        tries: list[Try] = []
+        done = await asyncio.gather(*(self.chunk(record, chunk, direction, tries) for chunk in chunks))
+        candidates = sorted((c for part in done for c in part), key=lambda c: c.parent.id)
+        return candidates, sorted(tries, key=lambda t: t.key)
 
-    async def chunk(self, record: SeedRecord, parents: list[Version], direction: str) -> list[Candidate]:
+    async def chunk(
+        self, record: SeedRecord, parents: list[Version], direction: str, tries: list[Try]
+    ) -> list[Candidate]:
         """Rewrite some Q&A of a record in one request, then judge what is valid."""
+        n, attempts = self.settings.round, self.settings.content_attempts
         made, failed = await rewrite(
-            self.evolver,
-            record,
-            parents,
-            direction,
-            self.settings,
-            draw=self.settings.round,
-            attempts=self.settings.content_attempts,
+            self.evolver, record, parents, direction, self.settings, draw=n, attempts=attempts, tries=tries
         )
         said = await self.judged(record, parents, made, direction) if self.judge and self.settings.judge else {}
         return [
@@ -150,6 +151,7 @@ async def rewrite(
     *,
     draw: int,
     attempts: int,
+    tries: list[Try] | None = None,
 ) -> tuple[dict[str, Version], dict[str, Reason]]:
     """Ask for a candidate of each parent: the structurally valid ones by parent id, and why the others have none."""
     by_id = {p.id: p for p in parents}
@@ -170,7 +172,7 @@ async def rewrite(
         return good, bad
 
     found, failed = await asker.items(
-        [p.id for p in parents], prompt, read, record=record.key, attempts=attempts, draw=draw
+        [p.id for p in parents], prompt, read, record=record.key, attempts=attempts, draw=draw, tries=tries
     )
     made = {
         i: Version(
@@ -190,7 +192,9 @@ async def rewrite(
 class SeedJudge(RoundAsker):
     """Round 0: the seeds judged against themselves, which gives the difficulty of version 0."""
 
-    async def chunk(self, record: SeedRecord, parents: list[Version], direction: str) -> list[Candidate]:
+    async def chunk(
+        self, record: SeedRecord, parents: list[Version], direction: str, tries: list[Try]
+    ) -> list[Candidate]:
         """Judge seed Q&A as they are."""
         judge, settings = self.judge, self.settings.judge
         assert judge and settings
@@ -204,6 +208,12 @@ class SeedJudge(RoundAsker):
             )
             for p in parents
         ]
+
+
+def tries_of(candidates: Path) -> Path:
+    """Where the attempts behind a candidates file stand, one JSON line each; empty unless the evolver is the embedded teacher,
+    whose planted faults are found again by them."""
+    return candidates.with_suffix(".tries.jsonl")
 
 
 async def _ask(
@@ -220,10 +230,12 @@ async def _ask(
                 askers.append(judge := Asker(clients.client(settings.judge.endpoint, settings.judge_identity), store))
             worker = (SeedJudge if settings.round == 0 else RoundAsker)(settings, evolver, judge)
             width = 2 * sum(a.client.connection.concurrency for a in askers)
-            with writing(out, "candidate") as add:
-                async for candidates in in_order(with_frontier(seeds, frontier), worker.record, width):
+            with writing(out, "candidate") as add, replacing(tries_of(out)) as temporary, open(temporary, "w") as log:
+                async for candidates, tries in in_order(with_frontier(seeds, frontier), worker.record, width):
                     for candidate in candidates:
                         add(candidate)
+                    if settings.evolver_identity.provider == "embedded":
+                        log.writelines(canonical(asdict(t)) + "\n" for t in tries)
                     beat.advance(1, **clients.facts())
             write_json(out.with_suffix(".json"), {"requests": dict(sum((a.requests for a in askers), Counter()))})
             clients.write_usage(usage, time.monotonic() - began)

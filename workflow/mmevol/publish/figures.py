@@ -77,13 +77,14 @@ def grouped_bars(axes: "matplotlib.axes.Axes", settings: Figure, found: Lengths,
             [n + at for n in range(last + 1)], heights, 0.38, color=shade, label=f"{side} ({counts.total():,} Q&A)"
         )
         if average is not None:
-            mean_line(axes, average, shade, f"{average:.2f}", 1.0 if side == EVOLVED else 0.92)
+            mean_line(axes, average, shade, f"{average:.2f}", 1.0 if side == EVOLVED else 0.93)
     above = any(n > last for counts in found.counts.values() for n in counts)
     axes.set_xticks(range(last + 1), [*map(str, range(last)), f"≥ {last}" if above else str(last)])
     axes.set_xlim(-0.6, last + 0.6)
     axes.set_ylabel("Q&A")
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.97))
+    axes.margins(y=0.12)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
 
 def mean_line(axes: "matplotlib.axes.Axes", x: float, shade: str, text: str, height: float = 1.0) -> None:

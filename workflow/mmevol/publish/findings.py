@@ -11,6 +11,11 @@ from mmevol.store import write_text
 Rows = Sequence[dict[str, str]]
 
 
+def percent(share: float | str) -> str:
+    """A share as whole percent."""
+    return f"{100 * float(share):.0f} %"
+
+
 def gain(settings: FindingsSettings, benchmarks: Rows) -> str:
     """Line 1: the arm against the baseline on the average, and what may be said of it."""
     arm, baseline = settings.arm, settings.baseline
@@ -48,10 +53,10 @@ def yields(evolution: str, rounds: Rows) -> str:
         top = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:2]
         listed = ", ".join(f"{reason} {n:,}" for reason, n in top if n)
         share = sum(int(r[name]) for r in mine) / sent
-        parts.append(f"{share:.0%} {name}" + (f" (most: {listed})" if listed else ""))
+        parts.append(f"{percent(share)} {name}" + (f" (most: {listed})" if listed else ""))
     survived = sum(int(r["survived"]) for r in mine) / sent
-    each = ", ".join(f"{float(r['yield']):.0%}" if r["yield"] else "–" for r in mine)
-    return f"Yield: {evolution} sent {sent:,} Q&A: {survived:.0%} survived (by round {each}), {', '.join(parts)}."
+    each = ", ".join(percent(r["yield"]) if r["yield"] else "–" for r in mine)
+    return f"Yield: {evolution} sent {sent:,} Q&A: {percent(survived)} survived (by round {each}), {', '.join(parts)}."
 
 
 def gates(elimination: Rows | None) -> str:
@@ -66,10 +71,10 @@ def gates(elimination: Rows | None) -> str:
     )
     precision = found.get(("precision", "all stopped"))
     return (
-        f"Gates: of {int(recall['n']):,} planted faults {float(recall['share']):.0%} were stopped "
-        f"(least: {worst['name']}, {float(worst['share']):.0%} of {int(worst['n']):,})"
-        + (f"; of all stopped {float(precision['share']):.0%} carried one" if precision else "")
-        + (f"; {float(alarms['share']):.0%} of faultless replies were stopped" if alarms and alarms["share"] else "")
+        f"Gates: of {int(recall['n']):,} planted faults {percent(recall['share'])} were stopped "
+        f"(least: {worst['name']}, {percent(worst['share'])} of {int(worst['n']):,})"
+        + (f"; of all stopped {percent(precision['share'])} carried one" if precision else "")
+        + (f"; {percent(alarms['share'])} of faultless replies were stopped" if alarms and alarms["share"] else "")
         + "."
     )
 

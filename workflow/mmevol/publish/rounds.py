@@ -172,13 +172,12 @@ def rounds_tables(rounds: Sequence[Round]) -> tuple[Table, Table]:
     return data, shown
 
 
-def rounds(settings: RoundsSettings, *, seeds: Path, evolve: Path, out: Path) -> None:
+def rounds(settings: RoundsSettings, *, shards: list[Path], evolve: Path, out: Path) -> None:
     """`mmevol publish rounds`: write the table `out` (path without suffix).
 
-    `seeds` is the folder of the seed shards, `evolve` the folder of all evolutions. Streams; raises `AssertionError` where a
+    `shards`: the seeds, a file a shard in order; `evolve`: the folder of all evolutions. Streams; raises `AssertionError` where a
     ledger does not close.
     """
-    shards = [seeds / f"{i}.parquet" for i in range(settings.shards)]
     found = [
         read_round(name, number, folder=evolve / name / f"round_{number}", seeds=shards)
         for name, numbers in settings.evolutions.items()

@@ -18,9 +18,9 @@ from typing import Any, Literal, TextIO
 
 from PIL import Image
 
+from mmevol.config.commands import AuditSettings
 from mmevol.records import BadInput, SeedRecord, digest, fraction
 from mmevol.seeds import reader
-from mmevol.seeds.settings import AuditSettings
 from mmevol.store import shard_of, write_json, write_rows
 
 REPORTED = 20
@@ -47,10 +47,7 @@ class Problems:
             for problem in self.found:
                 raise problem
             return
-        listed = "".join(
-            f"\n    {p.file}: {p.field}: {p.found}; expected {p.expected}; {p.remedy}"
-            for p in self.found
-        )
+        listed = "".join(f"\n    {p.file}: {p.field}: {p.found}; expected {p.expected}; {p.remedy}" for p in self.found)
         first = "the first " if len(self.found) == REPORTED else ""
         raise BadInput(
             file=str(self.path),
@@ -61,15 +58,10 @@ class Problems:
         )
 
 
-def split_of(
-    record: SeedRecord, seed: int, heldout: float
-) -> Literal["train", "heldout"]:
+def split_of(record: SeedRecord, seed: int, heldout: float) -> Literal["train", "heldout"]:
     """The side of a record, drawn from its picture's content, so that the same picture is never on both."""
     return (
-        "heldout"
-        if fraction(seed, "split", record.image_digest or record.image or record.key)
-        < heldout
-        else "train"
+        "heldout" if fraction(seed, "split", record.image_digest or record.image or record.key) < heldout else "train"
     )
 
 
@@ -107,9 +99,7 @@ def open_picture(root: Path, image: str, where: str) -> tuple[str, int, int]:
 class _Auditor:
     """One audit: its counts, its problems and the spool of what passed."""
 
-    def __init__(
-        self, settings: AuditSettings, path: Path, root: Path | None, spool: Path
-    ) -> None:
+    def __init__(self, settings: AuditSettings, path: Path, root: Path | None, spool: Path) -> None:
         self.settings, self.path, self.root, self.spool = settings, path, root, spool
         self.problems, self.counts, self.excluded = (
             Problems(path),
@@ -128,16 +118,9 @@ class _Auditor:
         if limit is None:
             yield from reader.read(self.path)
             return
-        ranks = (
-            fraction(seed, "limit", reader.key(raw))
-            for _, raw in reader.read(self.path)
-        )
+        ranks = (fraction(seed, "limit", reader.key(raw)) for _, raw in reader.read(self.path))
         last = max(heapq.nsmallest(limit, ranks), default=0.0)
-        yield from (
-            pair
-            for pair in reader.read(self.path)
-            if fraction(seed, "limit", reader.key(pair[1])) <= last
-        )
+        yield from (pair for pair in reader.read(self.path) if fraction(seed, "limit", reader.key(pair[1])) <= last)
 
     def place(self, number: int, key: str) -> str:
         """How messages call a record."""
@@ -147,9 +130,7 @@ class _Auditor:
         """The records of the right shape; the others become problems."""
         for number, raw in self.kept():
             try:
-                record = reader.record(
-                    raw, self.place(number, reader.key(raw)), self.settings.licence
-                )
+                record = reader.record(raw, self.place(number, reader.key(raw)), self.settings.licence)
             except BadInput as problem:
                 self.problems.add(problem)
                 continue
@@ -194,14 +175,11 @@ class _Auditor:
                 return BadInput(
                     file=where,
                     field="image",
-                    found=f"{record.image!r}: "
-                    + ("no such file" if missing else f"does not open ({error})"),
+                    found=f"{record.image!r}: " + ("no such file" if missing else f"does not open ({error})"),
                     expected=f"a picture in {self.root}",
                     remedy="restore it, or leave such records out by seeds.bad_images: exclude",
                 )
-            record = record.model_copy(
-                update={"image_digest": found, "width": width, "height": height}
-            )
+            record = record.model_copy(update={"image_digest": found, "width": width, "height": height})
         split = split_of(record, self.settings.seed, self.settings.heldout)
         return record.model_copy(
             update={
@@ -233,9 +211,7 @@ class _Auditor:
             ]
             for number, record in self.looked_at():
                 self.count(record)
-                shards[shard_of(record.key, self.settings.shards)].write(
-                    f"{number}\t{record.model_dump_json()}\n"
-                )
+                shards[shard_of(record.key, self.settings.shards)].write(f"{number}\t{record.model_dump_json()}\n")
 
     def check_keys(self) -> None:
         """No two records with one key (they would meet in one shard)."""
@@ -269,14 +245,8 @@ class _Auditor:
             train = [record for _, record in rows if record.split == "train"]
             write_rows(out / "audited" / f"{shard}.parquet", "seed", train)
             with open(self.spool / f"heldout.{shard}", "w", encoding="utf-8") as file:
-                file.writelines(
-                    f"{n}\t{r.model_dump_json()}\n"
-                    for n, r in rows
-                    if r.split == "heldout"
-                )
-        merged = heapq.merge(
-            *(self.spooled(f"heldout.{i}") for i in shards), key=lambda row: row[1].key
-        )
+                file.writelines(f"{n}\t{r.model_dump_json()}\n" for n, r in rows if r.split == "heldout")
+        merged = heapq.merge(*(self.spooled(f"heldout.{i}") for i in shards), key=lambda row: row[1].key)
         write_rows(out / "heldout.parquet", "seed", (record for _, record in merged))
         write_json(out / "audit.json", self.report())
 
@@ -294,19 +264,13 @@ class _Auditor:
         )
         return {
             **{name: self.counts[name] for name in names},
-            **{
-                name: dict(sorted(counter.items())) for name, counter in self.by.items()
-            },
-            "pictures": "present"
-            if self.root is not None
-            else "absent: captions and boxes alone",
+            **{name: dict(sorted(counter.items())) for name, counter in self.by.items()},
+            "pictures": "present" if self.root is not None else "absent: captions and boxes alone",
             "excluded": sorted(self.excluded, key=lambda e: e["key"]),
         }
 
 
-def audit(
-    settings: AuditSettings, *, records: Path, images_root: Path | None, out: Path
-) -> None:
+def audit(settings: AuditSettings, *, records: Path, images_root: Path | None, out: Path) -> None:
     """Audit `records` and write ``audited/<shard>.parquet``, ``heldout.parquet`` and ``audit.json`` below `out`.
 
     `images_root` None: the study has no pictures, whatever the records name. Raises `BadInput` with up to 20 problems, each

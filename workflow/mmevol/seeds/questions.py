@@ -33,9 +33,7 @@ def _matches(thing: Annotation, size: str, color: str, shape: str) -> bool:
     )
 
 
-def phrase(
-    things: list[Annotation], thing: Annotation, *, color: bool = True
-) -> str | None:
+def phrase(things: list[Annotation], thing: Annotation, *, color: bool = True) -> str | None:
     """The shortest phrase that means this thing alone ("star", "red star", "large red star"), or None.
 
     `color`: whether the phrase may name the colour.
@@ -43,9 +41,7 @@ def phrase(
     own = (thing["attributes"]["size"], thing["attributes"]["color"], thing["label"])
     for uses_size, uses_color in ((0, 0), (0, 1), (1, 0), (1, 1)):
         size, hue = own[0] * uses_size, own[1] * uses_color
-        if (color or not hue) and sum(
-            _matches(t, size, hue, own[2]) for t in things
-        ) == 1:
+        if (color or not hue) and sum(_matches(t, size, hue, own[2]) for t in things) == 1:
             return " ".join(word for word in (size, hue, own[2]) if word)
     return None
 
@@ -82,14 +78,9 @@ def _about_things(things: list[Annotation]) -> Iterator[tuple[str, str, str]]:
             yield "left", f"What is to the left of the {the}?", f"the {name(found)}"
 
 
-def _about_scene(
-    things: list[Annotation], seed: int, index: int
-) -> Iterator[tuple[str, str, str]]:
+def _about_scene(things: list[Annotation], seed: int, index: int) -> Iterator[tuple[str, str, str]]:
     counts = Counter(t["label"] for t in things)
-    yield from (
-        ("count", f"How many {label}s are there?", str(count))
-        for label, count in counts.items()
-    )
+    yield from (("count", f"How many {label}s are there?", str(count)) for label, count in counts.items())
     yield "count all", "How many objects are there?", str(len(things))
     large = [t for t in things if t["attributes"]["size"] == "large"]
     if len(large) == 1:
@@ -102,13 +93,11 @@ def _about_scene(
             sorted({(c, s) for c, _ in present for _, s in present} - present),
             "No",
         )
-    yield from (
-        ("existence", f"Is there a {c} {s} in the image?", answer) for c, s in pairs
-    )
+    yield from (("existence", f"Is there a {c} {s} in the image?", answer) for c, s in pairs)
 
 
 def seed_qas(things: list[Annotation], seed: int, index: int) -> list[dict[str, Any]]:
-    """One or two Q&A of different kinds about a scene, in the reference's form (spec 1.2) with nothing evolved."""
+    """One or two Q&A of different kinds about a scene, in the reference's form with nothing evolved."""
     kinds: dict[str, list[tuple[str, str]]] = {}
     for kind, question, answer in (
         *_about_things(things),
@@ -123,9 +112,7 @@ def seed_qas(things: list[Annotation], seed: int, index: int) -> list[dict[str, 
     )
     qas = []
     for kind in order[: 1 + int(fraction("how many", seed, index) < 0.5)]:
-        question, answer = kinds[kind][
-            int(fraction("which", seed, index, kind) * len(kinds[kind]))
-        ]
+        question, answer = kinds[kind][int(fraction("which", seed, index, kind) * len(kinds[kind]))]
         qas.append(
             {
                 "image_position": "single",

@@ -1,8 +1,9 @@
 """Reading seed records: the reference's format and plain LLaVA, from JSON, JSONL or Parquet.
 
-Reference format (spec 1.1): ``id``, ``image``, ``hash_id``, ``caption`` (two LLaVA turns, the second counts; a plain string does
-too), ``det`` (``label``, ``bbox``), ``conversations_v0`` (Q&A&S), ``topic_name``, ``width``, ``height``. Ours besides: ``attributes`` in
-``det`` and ``source``, ``licence``, ``attribution``. Plain LLaVA: ``id``, ``image``, ``conversations`` of human and gpt turns.
+Reference format: ``id``, ``image``, ``hash_id``, ``caption`` (two LLaVA turns, the second counts; a plain string does too),
+``det`` (``label``, ``bbox``), ``conversations_v0`` (Q&A with steps), ``topic_name``, ``width``, ``height``. Ours besides:
+``attributes`` in ``det`` and ``source``, ``licence``, ``attribution``. Plain LLaVA: ``id``, ``image``, ``conversations`` of human
+and gpt turns.
 """
 
 import json
@@ -71,9 +72,7 @@ def _lines(path: Path) -> Iterator[Any]:
                 try:
                     yield json.loads(line)
                 except json.JSONDecodeError as error:
-                    raise _broken(
-                        f"{path}:{number}", f"{error}", "one JSON object a line"
-                    ) from error
+                    raise _broken(f"{path}:{number}", f"{error}", "one JSON object a line") from error
 
 
 def _elements(path: Path) -> Iterator[Any]:
@@ -82,9 +81,7 @@ def _elements(path: Path) -> Iterator[Any]:
     with open(path, encoding="utf-8-sig") as file:
         window = file.read(CHUNK).lstrip()
         if not window.startswith("["):
-            raise _broken(
-                str(path), repr(window[:40]), "a JSON list of records, [{…}, …]"
-            )
+            raise _broken(str(path), repr(window[:40]), "a JSON list of records, [{…}, …]")
         at, count = 1, 0
         while True:
             at = between.match(window, at).end()  # type: ignore[union-attr]
@@ -95,14 +92,10 @@ def _elements(path: Path) -> Iterator[Any]:
             except json.JSONDecodeError as error:
                 more = file.read(max(CHUNK, len(window) - at))
                 if not more:
-                    raise _broken(
-                        f"{path}:{count + 1}", str(error), "a whole JSON list"
-                    ) from error
+                    raise _broken(f"{path}:{count + 1}", str(error), "a whole JSON list") from error
                 window, at = window[at:] + more, 0
                 continue
-            if end == len(window) and not isinstance(
-                value, dict
-            ):  # a number may go on in the next chunk
+            if end == len(window) and not isinstance(value, dict):  # a number may go on in the next chunk
                 window, at = window[at:] + (file.read(CHUNK) or "]"), 0
                 continue
             count, at = count + 1, end
@@ -117,8 +110,8 @@ def key(raw: Raw) -> str:
 def record(raw: Raw, where: str, licence: str | None = None) -> SeedRecord:
     """A raw record as a `SeedRecord`; its picture has not been looked at (no ``image_digest``).
 
-    `where` names file and record in messages; `licence` is for records that name none. Raises `BadInput` for a field of the wrong shape, boxes outside 0..1 or upside
-    down, a missing key, and a record with neither Q&A nor caption.
+    `where` names file and record in messages; `licence` is for records that name none. Raises `BadInput` for a field of the
+    wrong shape, boxes outside 0..1 or upside down, a missing key, and a record with neither Q&A nor caption.
     """
     name = key(raw)
     if not name:
@@ -189,14 +182,8 @@ def _list(raw: Raw, field: str, where: str) -> list[Any]:
 def _objects(raw: Raw, where: str) -> list[Object]:
     objects = []
     for number, entry in enumerate(_list(raw, "det", where)):
-        if isinstance(entry, dict) and entry.get(
-            "attributes"
-        ):  # Parquet: pairs, or a column for every name anywhere
-            entry = entry | {
-                "attributes": {
-                    k: v for k, v in dict(entry["attributes"]).items() if v is not None
-                }
-            }
+        if isinstance(entry, dict) and entry.get("attributes"):  # Parquet: pairs, or a column for every name anywhere
+            entry = entry | {"attributes": {k: v for k, v in dict(entry["attributes"]).items() if v is not None}}
         try:
             objects.append(Object.model_validate(entry))
         except ValidationError as error:
@@ -209,9 +196,7 @@ def _turns(raw: Raw, field: str, where: str) -> list[tuple[str, str]]:
     turns = _list(raw, field, where)
     speakers = [t.get("from") if isinstance(t, dict) else None for t in turns]
     texts = [t.get("value") if isinstance(t, dict) else None for t in turns]
-    if speakers != ["human", "gpt"] * (len(turns) // 2) or not all(
-        isinstance(text, str) for text in texts
-    ):
+    if speakers != ["human", "gpt"] * (len(turns) // 2) or not all(isinstance(text, str) for text in texts):
         raise BadInput(
             file=where,
             field=field,
@@ -235,16 +220,10 @@ def _qas(raw: Raw, where: str) -> list[QA]:
         field, entries = "conversations_v0", _list(raw, "conversations_v0", where)
     else:
         field = "conversations"
-        entries = [
-            {"question": q, "answer": a} for q, a in _turns(raw, "conversations", where)
-        ]
+        entries = [{"question": q, "answer": a} for q, a in _turns(raw, "conversations", where)]
     qas = []
     for number, entry in enumerate(entries):
-        known = (
-            {k: v for k, v in entry.items() if k in QA.model_fields}
-            if isinstance(entry, dict)
-            else entry
-        )
+        known = {k: v for k, v in entry.items() if k in QA.model_fields} if isinstance(entry, dict) else entry
         try:
             qas.append(QA.model_validate(known))
         except ValidationError as error:

@@ -14,9 +14,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from mmevol.config.commands import DrawSettings
 from mmevol.records import canonical, digest, fraction
 from mmevol.seeds import questions
-from mmevol.seeds.settings import DrawSettings
 from mmevol.store import replacing, write_text
 
 GRID = 4
@@ -77,9 +77,7 @@ class Thing:
 
     def annotation(self, image_size: int) -> dict[str, Any]:
         """The object as an entry of a record's ``det``, with the attributes that are known of it."""
-        attributes = {"color": self.color, "size": self.size} | (
-            {"text": self.text} if self.text else {}
-        )
+        attributes = {"color": self.color, "size": self.size} | ({"text": self.text} if self.text else {})
         return {
             "label": self.shape,
             "bbox": self.box(image_size),
@@ -109,10 +107,7 @@ def _thing(cell: int, image_size: int, *key: str | int) -> Thing:
     text = ""
     if size == "large" and u("has text") < 0.5:
         room = 2 if shape in ("circle", "square") else 1
-        text = "".join(
-            list(GLYPHS)[int(u(f"glyph {i}") * len(GLYPHS))]
-            for i in range(1 + int(u("length") * room))
-        )
+        text = "".join(list(GLYPHS)[int(u(f"glyph {i}") * len(GLYPHS))] for i in range(1 + int(u("length") * room)))
     return Thing(
         shape=shape,
         color=color,
@@ -129,9 +124,7 @@ def scene(seed: int, index: int, attempt: int, image_size: int) -> list[Thing]:
     """The objects of one scene in reading order. `attempt` counts redraws of a scene that was there before."""
     key = ("scene", seed, index, attempt)
     count = 2 + int(fraction(*key, "count") * 6)
-    cells = sorted(range(GRID * GRID), key=lambda cell: fraction(*key, "cell", cell))[
-        :count
-    ]
+    cells = sorted(range(GRID * GRID), key=lambda cell: fraction(*key, "cell", cell))[:count]
     return [_thing(cell, image_size, *key) for cell in sorted(cells)]
 
 
@@ -142,9 +135,7 @@ def scenes(settings: DrawSettings) -> Iterator[list[Thing]]:
         attempt = 0
         while True:
             things = scene(settings.seed, index, attempt, settings.image_size)
-            look = digest(
-                *(f"{t.cell} {t.size} {t.color} {t.shape} {t.text}" for t in things)
-            )[:24]
+            look = digest(*(f"{t.cell} {t.size} {t.color} {t.shape} {t.text}" for t in things))[:24]
             if look not in seen:
                 break
             attempt += 1
@@ -162,10 +153,7 @@ def _outline(thing: Thing) -> list[tuple[float, float]]:
         rays = [(1.0 if k % 2 == 0 else 0.5, math.pi * k / 5) for k in range(10)]
         corners = [(r * math.sin(a), -r * math.cos(a)) for r, a in rays]
         xs, ys = zip(*corners, strict=True)
-        unit = [
-            ((x - min(xs)) / (max(xs) - min(xs)), (y - min(ys)) / (max(ys) - min(ys)))
-            for x, y in corners
-        ]
+        unit = [((x - min(xs)) / (max(xs) - min(xs)), (y - min(ys)) / (max(ys) - min(ys))) for x, y in corners]
     k, reach = (
         SUPERSAMPLING,
         thing.side * SUPERSAMPLING - 1,
@@ -232,16 +220,10 @@ def caption(things: Sequence[Thing], seed: int, index: int, image_size: int) -> 
     groups = Counter((t.size, t.color, t.shape, t.text) for t in things)
     phrases = []
     for (size, color, shape, text), count in groups.items():
-        letters = (
-            f" with {text} printed on {'it' if count == 1 else 'each'}" if text else ""
-        )
+        letters = f" with {text} printed on {'it' if count == 1 else 'each'}" if text else ""
         article = "a" if count == 1 else NUMBERS[count]
         phrases.append(f"{article} {size} {color} {shape}{'s' * (count > 1)}{letters}")
-    listed = (
-        ", ".join(phrases[:-1]) + " and " + phrases[-1]
-        if len(phrases) > 1
-        else phrases[0]
-    )
+    listed = ", ".join(phrases[:-1]) + " and " + phrases[-1] if len(phrases) > 1 else phrases[0]
     text = f"The image shows {listed}."
     alone = [t for t in things if groups[t.size, t.color, t.shape, t.text] == 1]
     if alone and fraction("caption", seed, index) < 0.5:
@@ -251,10 +233,8 @@ def caption(things: Sequence[Thing], seed: int, index: int, image_size: int) -> 
     return text
 
 
-def record(
-    things: Sequence[Thing], settings: DrawSettings, index: int
-) -> dict[str, Any]:
-    """A scene as a record of the reference format (spec 1.1), with attributes in ``det``."""
+def record(things: Sequence[Thing], settings: DrawSettings, index: int) -> dict[str, Any]:
+    """A scene as a record of the reference format, with attributes in ``det``."""
     name = f"{index:06d}.png"
     det = [t.annotation(settings.image_size) for t in things]
     alone = fraction("caption only", settings.seed, index) < settings.caption_only
@@ -273,9 +253,7 @@ def record(
         ],
         "det": det,
         "topic_name": ["drawn shapes"],
-        "conversations_v0": []
-        if alone
-        else questions.seed_qas(det, settings.seed, index),
+        "conversations_v0": [] if alone else questions.seed_qas(det, settings.seed, index),
         "source": "world",
         "licence": "CC0-1.0",
         "attribution": "",

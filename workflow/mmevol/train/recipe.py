@@ -44,8 +44,12 @@ def parameter_groups(model: "torch.nn.Module", recipe: Recipe) -> list[dict[str,
     return groups
 
 
-def deepspeed_config(recipe: Recipe) -> dict[str, Any]:
-    """ZeRO as the reference runs it (spec 5.2); the optimizer is PyTorch's AdamW, so that nothing is compiled."""
+def deepspeed_config(recipe: Recipe, parameters: int) -> dict[str, Any]:
+    """ZeRO as the reference runs it (spec 5.2); the optimizer is PyTorch's AdamW, so that nothing is compiled.
+
+    Buckets are no larger than the model: DeepSpeed allocates them anew each step, 2 GB by default.
+    """
+    bucket = min(500_000_000, parameters)
     return {
         "train_micro_batch_size_per_gpu": "auto",
         "gradient_accumulation_steps": "auto",
@@ -57,6 +61,8 @@ def deepspeed_config(recipe: Recipe) -> dict[str, Any]:
             "stage": recipe.zero,
             "overlap_comm": False,
             "contiguous_gradients": True,
+            "reduce_bucket_size": bucket,
+            "allgather_bucket_size": bucket,
             "stage3_gather_16bit_weights_on_model_save": True,
         },
     }
@@ -66,7 +72,8 @@ def launch() -> None:
     """Make this process ready for DeepSpeed: alone on a free port unless a launcher has set ranks; no compiled kernels on CPUs.
 
     To be called before anything imports DeepSpeed. A build that was killed leaves a lock in the shared cache of extensions,
-    on which the next run hangs, hence a cache of our own; the shared-memory kernel would need a compiler.
+    on which the next run hangs, hence a cache of our own; the shared-memory kernel would need a compiler. DeepSpeed
+    decorates an optimizer that is not used here for compilation, which alone takes seconds.
     """
     import torch
 
@@ -81,8 +88,10 @@ def launch() -> None:
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
         import deepspeed
+        from deepspeed.runtime import compiler
 
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        compiler.compile = lambda: compiler.dummy_decorator
 
 
 def deterministic(recipe: Recipe, *key: str | int) -> None:
@@ -97,9 +106,10 @@ def deterministic(recipe: Recipe, *key: str | int) -> None:
     torch.manual_seed(seed)
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every new tensor twice
 
 
-def arguments(recipe: Recipe, checkpoints: Checkpoints, *, steps: int, out: Path) -> "TrainingArguments":
+def arguments(recipe: Recipe, checkpoints: Checkpoints, *, steps: int, parameters: int, out: Path) -> "TrainingArguments":
     """The Trainer's arguments for a run of `steps` optimizer steps with checkpoints in `out`.
 
     Raises `ValueError` where the batch does not divide over devices.
@@ -131,7 +141,7 @@ def arguments(recipe: Recipe, checkpoints: Checkpoints, *, steps: int, out: Path
         tf32=True if not cpu else None,
         use_cpu=cpu,
         ddp_backend="gloo" if cpu else None,
-        deepspeed=deepspeed_config(recipe),
+        deepspeed=deepspeed_config(recipe, parameters),
         dataloader_drop_last=True,
         dataloader_num_workers=0 if cpu else 4,
         dataloader_pin_memory=not cpu,

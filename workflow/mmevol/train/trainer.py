@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from transformers import LlavaNextForConditionalGeneration, Trainer, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from mmevol.config.train import Checkpoints, Recipe
@@ -88,13 +89,16 @@ def train(
     model.config.use_cache = False
     trainer = _Planned(
         model=model,
-        args=arguments(recipe, checkpoints, steps=len(plan.steps), out=out),
+        args=arguments(
+            recipe, checkpoints, steps=len(plan.steps), parameters=model.num_parameters(), out=out
+        ),
         train_dataset=_Samples(samples),
         data_collator=collator,
         callbacks=[_Watch(beat, plan)],
         plan=plan,
         recipe=recipe,
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=resumable(out, key))
     model.config.use_cache = True
     return [

@@ -1,6 +1,7 @@
 """BLINK: fourteen tasks that people solve at a glance, several of them over two to four pictures."""
 
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -44,13 +45,6 @@ def _marked(image: Image.Image, thing: Thing) -> Image.Image:
     x1, y1, x2, y2 = thing.box
     ImageDraw.Draw(copy).rectangle((x1 * w - 1, y1 * h - 1, x2 * w, y2 * h), outline=MARK)
     return copy
-
-
-def _partners(pool: Pool, scene: Scene, row: int, like: Callable[[Scene], bool]) -> tuple[Scene, Scene] | None:
-    """Another scene that is like this one, and one that is not."""
-    others = [s for s in pool.shuffled("partner", scene.key, row) if s is not scene]
-    alike, unlike = next(filter(like, others), None), next((s for s in others if not like(s)), None)
-    return (alike, unlike) if alike and unlike else None
 
 
 def _which(first: Image.Image, right: Image.Image, wrong: Image.Image, row: int, kind: str, text: str) -> Question:
@@ -135,13 +129,19 @@ def _iq(pool: Pool, scene: Scene, row: int) -> Iterator[Question]:
                 yield Question((image,), Item("iq", text, f"the {thing.name}", names))
 
 
+def _likeness(one: Scene, other: Scene) -> float:
+    """Shared labels of two scenes, each as often as in both, over all of them."""
+    a, b = (Counter(t.label for t in scene.things) for scene in (one, other))
+    return (a & b).total() / (a | b).total()
+
+
 def _similarity(pool: Pool, scene: Scene, row: int) -> Iterator[Question]:
-    """Scenes are alike when the same labels occur, each as often."""
-    own = sorted(t.label for t in scene.things)
-    if found := _partners(pool, scene, row, lambda s: sorted(t.label for t in s.things) == own):
-        first, right, wrong = (_open(pool, s) for s in (scene, *found))
-        text = "Which image has the same shapes as the first, each as often?"
-        yield _which(first, right, wrong, row, "similarity", text)
+    """Of some other scenes the one that is most like this, and one that is clearly less so."""
+    others = [s for s in pool.shuffled("similar", scene.key, row) if s is not scene][:20]
+    best = max(others, key=lambda s: _likeness(scene, s))
+    if less := [s for s in others if _likeness(scene, s) <= _likeness(scene, best) - 0.25]:
+        first, right, wrong = (_open(pool, s) for s in (scene, best, less[0]))
+        yield _which(first, right, wrong, row, "similarity", "Which image is more like the first in its shapes?")
 
 
 def _art_style(pool: Pool, scene: Scene, row: int) -> Iterator[Question]:
@@ -281,7 +281,7 @@ def blink(pool: Pool) -> Files:
         for row, (scene, question) in enumerate(
             pool.take(count, category, offers, lambda q: q.item.kind + q.item.question)
         ):
-            place = row if options == 4 and not _ordered(question) else row % 2
+            place = len(rows) if options == 4 and not _ordered(question) else row % 2
             chosen = (
                 _in_order(question.item) if _ordered(question) else pool.choice(scene, question.item, place, options)
             )

@@ -52,7 +52,7 @@ def mmstar(pool: Pool) -> Files:
         for row, (scene, item) in enumerate(pool.items(count, category, *(asks for _, asks in parts), wrong=3)):
             rows.append(
                 {"index": len(rows), "image": pool.base64(scene), "hint": ""}
-                | pool.choice(scene, item, row).columns()
+                | pool.choice(scene, item, len(rows)).columns()
                 | {"category": category, "l2_category": parts[row % len(parts)][0]}
             )
     return {"data.tsv": tsv(rows)}
@@ -67,13 +67,13 @@ def ai2d(pool: Pool) -> Files:
     rows: list[Row] = []
     first: dict[str, int] = {}
     for (category, asks), count in zip(AI2D.items(), pool.spread(len(AI2D)), strict=True):
-        for row, (scene, item) in enumerate(pool.items(count, category, asks, wrong=3)):
+        for scene, item in pool.items(count, category, asks, wrong=3):
             # as in the official tables, a picture that comes again is named by the row that holds it
             image = str(first[scene.key]) if scene.key in first else pool.base64(scene)
             first.setdefault(scene.key, len(rows))
             rows.append(
                 {"index": len(rows), "image": image, "hint": ""}
-                | pool.choice(scene, item, row).columns()
+                | pool.choice(scene, item, len(rows)).columns()
                 | {"category": category}
             )
     return {"data.tsv": tsv(rows)}

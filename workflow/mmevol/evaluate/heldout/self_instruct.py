@@ -24,8 +24,10 @@ def _cells(scene: Scene, words: Words) -> Iterator[Item]:
 
 
 def _displays(scene: Scene, words: Words) -> Iterator[Item]:
-    """Letters, two at least: one alone is found in almost any reply."""
-    return (item for item in ask.letters(scene, words) if len(item.answer) > 1)
+    """Letters, two at least, for one alone is found in almost any reply; else how many things have any."""
+    pairs = [item for item in ask.letters(scene, words) if len(item.answer) > 1]
+    lettered = sum(bool(t.text) for t in scene.things)
+    yield from pairs or [Item("displays", "On how many objects are letters printed?", str(lettered))]
 
 
 def _beside(*sides: str) -> Asks:

@@ -220,18 +220,18 @@ def gqa(pool: Pool) -> Files:
     files: Files = {}
     questions: dict[str, dict[str, Any]] = {}
     names = {scene.key: f"n{number}" for number, scene in enumerate(pool.shuffled("image id"), 100000)}
-    turn = 0
-    binary = dict.fromkeys(GQA, 0)
+    turn = asked = 0
     while len(questions) < pool.n:
         maker = GQA[turn % len(GQA)]
 
-        def offers(scene: Scene, row: int, maker: Any = maker) -> list[list[dict[str, Any]]]:
-            unwanted = ("no", "yes")[binary[maker] % 2]
+        unwanted = ("no", "yes")[(asked + turn // len(GQA)) % 2]
+
+        def offers(scene: Scene, _: int, maker: Any = maker, unwanted: str = unwanted) -> list[list[dict[str, Any]]]:
             return [group for group in maker(scene, pool.words) if unwanted not in (q["answer"] for q in group)]
 
         ((scene, group),) = pool.take(1, f"turn {turn}", offers, lambda group: str(group[0]["question"]))
         group = group[: pool.n - len(questions)]
-        binary[maker] += any(question["answer"] in ("yes", "no") for question in group)
+        asked += any(question["answer"] in ("yes", "no") for question in group)
         ids = [str(20000000 + len(questions) + number) for number in range(len(group))]
         files[f"images/{names[scene.key]}.png"] = pool.picture(scene)
         for key, question in zip(ids, group, strict=True):

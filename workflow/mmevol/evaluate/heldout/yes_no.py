@@ -28,11 +28,17 @@ def _posters(scene: Scene, words: Words) -> Iterator[Item]:
 
 def _celebrity(scene: Scene, words: Words) -> Iterator[Item]:
     """Whether a name (the printed letters) belongs to this thing."""
-    texts = [t.text for t in scene.things if t.text]
-    for text in texts:
-        for thing in scene.things:
-            if thing.text and (phrase := scene.phrase(thing)):
-                yield _yes("name", f'Is the {phrase} the one with the letters "{text}"?', thing.text == text)
+    for thing in scene.things:
+        if thing.text and (phrase := scene.phrase(thing)):
+            for text in dict.fromkeys((thing.text, *(t.text for t in scene.things if t.text), *words.texts)):
+                yield _yes("name", f'Is the {phrase} the one with the letters "{text}"?', text == thing.text)
+
+
+def _printed(scene: Scene, words: Words) -> Iterator[Item]:
+    """Whether letters are printed on anything."""
+    for text in words.texts:
+        there = any(t.text == text for t in scene.things)
+        yield _yes("printed", f'Is there an object with the letters "{text}" in the image?', there)
 
 
 def _scene(scene: Scene, words: Words) -> Iterator[Item]:
@@ -191,7 +197,7 @@ def pope(pool: Pool) -> Files:
 HALLUSION: dict[tuple[str, str], Asks] = {
     ("VD", "figure"): ask.existence,
     ("VD", "math"): ask.true_counts,
-    ("VS", "ocr"): _posters,
+    ("VS", "ocr"): _printed,
     ("VS", "chart"): ask.more,
     ("VS", "table"): _scene,
 }
@@ -221,8 +227,8 @@ def _sets(pool: Pool, name: str, answers: Answers, count: int) -> list[tuple[Sce
 def hallusion(pool: Pool) -> Files:
     """Sets of two figures and two questions put to both; each question has another answer for each figure."""
     rows: list[Row] = []
-    parts = pool.spread(len(HALLUSION), unit=4)
-    for ((category, group), asks), count in zip(HALLUSION.items(), parts, strict=True):
+    counts = pool.spread(min(len(HALLUSION), max(pool.n // 4, 1)), unit=4)
+    for ((category, group), asks), count in zip(HALLUSION.items(), counts, strict=False):
         answers = {s.key: {i.question: i.answer for i in asks(s, pool.words)} for s in pool.scenes}
         for number, (scene, (other, *questions)) in enumerate(_sets(pool, f"{category} {group}", answers, count)):
             for figure, shown in enumerate((scene, other)):

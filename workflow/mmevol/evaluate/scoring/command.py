@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mmevol.config.commands import JudgeSettings, Run
 from mmevol.evaluate.scoring.inputs import read_inputs
 from mmevol.evaluate.scoring.score import Rules, score
 from mmevol.store import write_json
@@ -30,6 +31,8 @@ def score_command(
     maze_data: Annotated[Path | None, _file("maze_data.jsonl (MMSInst).")] = None,
     nlp_map: Annotated[Path | None, _file("nlp_map.json, recorded language tools (MMSInst).")] = None,
     consistency: Annotated[bool, typer.Option(help="Also GQA's consistency.")] = False,
+    judge: Annotated[str | None, typer.Option(help="A live judge: JSON of its endpoint and identity.")] = None,
+    run: Annotated[str, typer.Option(help="JSON of facts of the run (connections, status folder).")] = "{}",
 ) -> None:
     """Score the predictions of a benchmark. A file given by its own option takes the place of the one in the folder."""
     paths = {
@@ -45,7 +48,14 @@ def score_command(
     }
     given = {part: path for part, path in paths.items() if path is not None}
     read = read_inputs(benchmark, inputs, given, consistency)
-    result = score(benchmark, rules, read)
+    if judge is None:
+        result = score(benchmark, rules, read)
+    else:
+        from mmevol.evaluate.judging import live
+
+        facts = Run.model_validate_json(run)
+        with live(JudgeSettings.model_validate_json(judge), facts, benchmark, inputs or Path()) as judges:
+            result = score(benchmark, rules, read, judges)
     write_json(output, result.model_dump(mode="json"))
     shown = "no number" if result.reported is None else f"{result.reported:.2f}"
     error = "" if result.standard_error is None else f" ± {result.standard_error:.2f}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmevol.evaluate.scoring.json_array import JsonArray
 from mmevol.records import BadInput
 from mmevol.store import file_digest
 
@@ -69,9 +70,10 @@ class Inputs:
 
     ``data``: rows of data.tsv, cells as text, '' where empty; an image cell is replaced by a short digest of the
     image. ``predictions``: one object a line of predictions.jsonl. ``judge_replies``, ``blink_judge_replies``:
-    recorded replies of the judges (``{"kind", "replies"}``) or None. ``consistency``: GQA's optional metric.
-    ``quick_extract``: MathVista's optional shortcut of the authors' rules. ``digests``: sha256 of each file read.
-    ``files``: where each part came from, for messages.
+    recorded replies of the judges (``{"kind", "replies"}``) or None. ``annotations``: VQA_v2's file as an object
+    whose ``annotations`` may be any iterable. ``consistency``: GQA's optional metric. ``quick_extract``: MathVista's
+    optional shortcut of the authors' rules. ``digests``: sha256 of each file read. ``files``: where each part came
+    from, for messages.
     """
 
     predictions: list[dict[str, Any]]
@@ -131,6 +133,8 @@ def read_inputs(
             read[part] = read_table(path, COLUMNS.get(benchmark, ()))
         elif part == "predictions":
             read[part] = _json_lines(path, _PREDICTION_FIELDS[benchmark])
+        elif part == "annotations":
+            read[part] = {"annotations": JsonArray(path, "annotations")}
         elif part == "maze_data":
             read[part] = _json_lines(path, ("question_id", "markers"))
         else:

@@ -9,12 +9,19 @@ from typing import Any, Literal, TypeVar
 
 from mmevol.records import BadInput
 
-Kind = Literal["yes_no", "mcq", "blink_yes_no", "mathvista_extract", "mia"]
+Kind = Literal["yes_no", "mcq", "blink_yes_no", "mathvista_extract", "mia", "hallusion_verdict"]
 
-KINDS: tuple[Kind, ...] = ("yes_no", "mcq", "blink_yes_no", "mathvista_extract", "mia")
-
-WARMING: dict[Kind, float] = {"yes_no": 0.5, "mcq": 0.0, "blink_yes_no": 0.0, "mathvista_extract": 0.5, "mia": 0.0}
+WARMING: dict[Kind, float] = {
+    "yes_no": 0.5,
+    "mcq": 0.0,
+    "blink_yes_no": 0.0,
+    "mathvista_extract": 0.5,
+    "mia": 0.0,
+    "hallusion_verdict": 0.0,
+}
 """By how much the official code raises the temperature with each attempt."""
+
+KINDS = tuple(WARMING)
 
 
 @dataclass(frozen=True)

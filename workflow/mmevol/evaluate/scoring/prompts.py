@@ -25,6 +25,7 @@ TASKS: dict[Kind, Task] = {
     "blink_yes_no": "blink_yes_no",
     "mathvista_extract": "extract_answer",
     "mia": "mia_score",
+    "hallusion_verdict": "judge_answer",
 }
 
 _ENDING = '\nReply with one JSON object, {"reply": "…"}, and nothing else. The data follow.\n'
@@ -59,6 +60,10 @@ The picture goes with an instruction (`instruction`) that has several components
 (`prediction`) fulfils each component, in order; a component is worth at most its weight, in whole points.
 The reply is one sentence of exactly this form, with as many components as there are and no full stop before its end:
 score of component 1: 2/3, score of component 2: 4/7, total score: 6/10.
+""",
+    "hallusion_verdict": """\
+Compare a model's response (`prediction`) to a question with the reference answer (`answer`). The reply is correct if the
+response says the same as the reference, incorrect if it contradicts it, and unclear if it commits itself to neither.
 """,
 }
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from mmevol.evaluate.scoring.choice import score_blink, score_blink_reference, score_choice, score_mmmu
 from mmevol.evaluate.scoring.gqa import score_gqa
+from mmevol.evaluate.scoring.hallusion_authors import score_hallusion_authors
 from mmevol.evaluate.scoring.inputs import Inputs
 from mmevol.evaluate.scoring.judge import Judges, Panel, recorded
 from mmevol.evaluate.scoring.kit import HEAD, REFERENCE
@@ -53,7 +54,7 @@ SCORERS: dict[str, dict[Rules, Scorer]] = {
     "MMMU_DEV_VAL": _kit(score_mmmu) | {"authors": score_mmmu_authors},
     "MME": _kit(score_mme) | {"authors": score_mme_authors},
     "POPE": _kit(score_pope) | {"authors": score_pope_authors},
-    "HallusionBench": _kit(score_hallusion),
+    "HallusionBench": _kit(score_hallusion) | {"authors": score_hallusion_authors},
     "MathVista_MINI": _kit(score_mathvista) | {"authors": score_mathvista_authors},
     "VQA_v2": _everywhere(score_vqa),
     "GQA": _everywhere(score_gqa),

@@ -47,10 +47,13 @@ def kit_table(inputs: Inputs, formulas: bool) -> Table:
     return _join(inputs, raw, read_back, lambda texts: column_read_back(texts, formulas))
 
 
-def literal_table(inputs: Inputs) -> Table:
-    """The table as it stands: only an empty cell is missing, everything else is text."""
+def literal_table(inputs: Inputs, without_image: bool = False) -> Table:
+    """The table as it stands: only an empty cell is missing, everything else is text.
+
+    ``without_image``: rows without image are kept.
+    """
     raw: dict[str, list[Cell]] = {name: [row[name] or None for row in inputs.data] for name in _columns(inputs)}
-    return _join(inputs, raw, lambda columns: columns, lambda texts: texts)
+    return _join(inputs, raw, lambda columns: columns, lambda texts: texts, without_image)
 
 
 def _columns(inputs: Inputs) -> list[str]:
@@ -66,9 +69,10 @@ def _join(
     columns: dict[str, list[Cell]],
     read_back: Callable[[dict[str, list[Cell]]], dict[str, list[Cell]]],
     read_predictions: Callable[[list[Cell]], list[Cell]],
+    without_image: bool = False,
 ) -> Table:
     said = {str(row["index"]): row["prediction"] for row in inputs.predictions}
-    shown = [at for at, row in enumerate(inputs.data) if row.get("image", "shown")]
+    shown = [at for at, row in enumerate(inputs.data) if without_image or row.get("image", "shown")]
     indexes = dict(zip(shown, _indexes([inputs.data[at]["index"] for at in shown]), strict=True))
     scored = [at for at in shown if str(indexes[at]) in said]
     kept = read_back({name: [cells[at] for at in scored] for name, cells in columns.items()})

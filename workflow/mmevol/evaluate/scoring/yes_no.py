@@ -206,7 +206,7 @@ def score_hallusion(inputs: Inputs, panel: Panel, kit: Kit) -> Result:
     table = kit_table(inputs, kit.formulas)
     said = extract(table.rows, panel, kit)
     correct = [int(word == row.cells["answer"]) for row, word in zip(table.rows, said, strict=True)]
-    parts = [_hallusion_index(row, inputs) for row in table.rows]
+    parts = [hallusion_index(row, inputs) for row in table.rows]
     splits: dict[str, list[int]] = {"Overall": list(range(len(table.rows)))}
     for column in ("category", "l2-category"):
         found: dict[str, list[int]] = defaultdict(list)
@@ -248,7 +248,7 @@ def score_hallusion(inputs: Inputs, panel: Panel, kit: Kit) -> Result:
     )
 
 
-def _hallusion_index(row: Row, inputs: Inputs) -> tuple[str, str, str]:
+def hallusion_index(row: Row, inputs: Inputs) -> tuple[str, str, str]:
     """Set, figure and question of an index like ``HB_VD_figure_0_1_0``."""
     fields = row.key.split("_")
     if len(fields) < 6:

@@ -1,0 +1,38 @@
+# make setup | demo | test | lint | report | gallery
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+STUDY ?= config/config.yaml
+
+.PHONY: setup demo test lint format report clean
+
+setup: $(VENV)/.done
+
+# torch first and alone, so that nothing else pulls another build of it.
+$(VENV)/.done: pyproject.toml envs/constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c envs/constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e '.[score,train,workflow,dev]'
+	@touch $@
+
+demo: setup
+	@$(BIN)/mmevol demo $(STUDY)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+	$(BIN)/cffconvert --validate
+
+test: lint
+	$(BIN)/pytest
+
+report: setup
+	$(BIN)/snakemake --configfile $(STUDY) --report results/report.zip
+
+clean:
+	rm -rf results/*/ .snakemake

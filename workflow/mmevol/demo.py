@@ -1,0 +1,94 @@
+"""``mmevol demo``: run a study from beginning to report, then say where everything lies, what it took and what came out."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mmevol.config.study import Study, load
+from mmevol.owner import process_start
+
+BUDGETS = {
+    "world": (10, ("seeds_draw", "seeds_audit")),
+    "evolve": (90, ("seeds_curate", "evolve_judge_seeds", "evolve_ask", "evolve_eliminate", "evolve_dataset")),
+    "tokenizer and tower": (15, ("train_base", "train_warm_tower")),
+    "pretrain": (25, ("train_pretrain",)),
+    "finetune": (180, ("train_mixture", "train_finetune")),
+    "predict": (75, ("evaluate_heldout", "evaluate_predict")),
+    "score, tables, figures": (45, ("evaluate_score", "evolve_planted", "publish_")),
+}
+"""Seconds that each stage of the demo study may take on two cores, and the rules that belong to it."""
+
+NOTE = Path(".snakemake/mmevol-demo.json")
+"""Which process started Snakemake here last, so that a lock that a dead one left is opened."""
+
+
+def unlock(snakemake: list[str]) -> None:
+    """Open the lock of a run of this command that is dead; a live one keeps it, and Snakemake will say so."""
+    if not NOTE.exists() or not any(Path(".snakemake/locks").glob("*")):
+        return
+    note = json.loads(NOTE.read_text())
+    if note["host"] == socket.gethostname() and process_start(note["pid"]) != note["start"]:
+        subprocess.run([*snakemake, "--unlock"], check=True)
+
+
+def took(study: Study) -> list[tuple[str, float, int]]:
+    """Stage, seconds and budget: the wall time of its jobs (summed, so parallel jobs count twice), from Snakemake's benchmark files."""
+    rows = []
+    for stage, (budget, rules) in BUDGETS.items():
+        seconds = 0.0
+        for path in Path(study.results, "timings").rglob("*.tsv"):
+            rule = path.relative_to(Path(study.results, "timings")).parts[0].removesuffix(".tsv")
+            if rule.startswith(rules):
+                with open(path) as file:
+                    seconds += sum(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
+        rows.append((stage, seconds, budget))
+    return rows
+
+
+def report_is_new(study: Study, report: Path) -> bool:
+    """Whether the report was made after every table and figure."""
+    shown = [p for folder in ("tables", "figures") for p in Path(study.results, folder).glob("*")]
+    return report.exists() and all(p.stat().st_mtime <= report.stat().st_mtime for p in shown)
+
+
+def demo(path: Path) -> int:
+    """Run the study to its report and print the summary. Returns the exit code."""
+    study = load(path)
+    snakemake = [sys.executable, "-m", "snakemake", "--configfile", str(path)]
+    unlock(snakemake)
+    NOTE.parent.mkdir(exist_ok=True)
+    me = os.getpid()
+    NOTE.write_text(json.dumps({"host": socket.gethostname(), "pid": me, "start": process_start(me)}))
+    began = time.monotonic()
+    if code := subprocess.run(snakemake).returncode:
+        return code
+    wall = time.monotonic() - began
+    report = Path(study.results, "report.zip")
+    if not report_is_new(study, report):
+        if code := subprocess.run([*snakemake, "--report", str(report)]).returncode:
+            return code
+        subprocess.run([sys.executable, "-m", "zipfile", "-e", str(report), study.results], check=True)
+    print(summary(study, wall))
+    return 0
+
+
+def summary(study: Study, wall: float) -> str:
+    """What `demo` prints at the end."""
+    lines = ["", f"{'stage':<24}{'seconds of its jobs':>20}{'budget':>8}"]
+    lines += [f"{stage:<24}{seconds:>20.1f}{budget:>8}" for stage, seconds, budget in took(study)]
+    results = study.results
+    lines += [
+        f"{'this run, wall time':<24}{wall:>20.1f}{sum(b for b, _ in BUDGETS.values()):>8}",
+        "",
+        f"report   {results}/report/report.html   (all in one: {results}/report.zip)",
+        f"tables   {results}/tables/",
+        *(f"dataset  {results}/evolve/{name}/dataset/" for name in study.evolve.evolutions),
+        "",
+        Path(results, "tables", "findings.txt").read_text().rstrip(),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,110 @@
+"""Reading a long array of a JSON file object by object, so that a file of hundreds of MB does not fill the memory."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from mmevol.records import BadInput
+
+CHUNK = 1 << 20
+"""Characters read at a time."""
+
+_BLANK = " \t\r\n"
+_AFTER = frozenset((*_BLANK, ",", ":", "]", "}"))
+
+
+class JsonArray:
+    """The elements of the array `name` of the JSON object in a file; each iteration reads the file anew.
+
+    Raises `BadInput` where the file is cut off or not JSON, or has no such array.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self._name = path, name
+
+    def __iter__(self) -> Iterator[Any]:
+        with open(self._path, encoding="utf-8") as file:
+            text = _Text(file, self._path)
+            text.expect("{")
+            while not text.follows("}"):
+                name = text.value()
+                text.expect(":")
+                if name == self._name:
+                    yield from self._elements(text)
+                    return
+                text.value()
+                text.follows(",")
+        raise BadInput(
+            file=str(self._path),
+            field=self._name,
+            found="no such field",
+            expected=f"an object with an array {self._name}",
+            remedy="use the benchmark's official file",
+        )
+
+    def _elements(self, text: "_Text") -> Iterator[Any]:
+        text.expect("[")
+        while not text.follows("]"):
+            yield text.value()
+            text.follows(",")
+
+
+class _Text:
+    """What is left of a file, decoded from the front."""
+
+    def __init__(self, file: TextIO, path: Path) -> None:
+        self._file, self._path = file, path
+        self._decode = json.JSONDecoder().raw_decode
+        self._text, self._at, self._read = "", 0, 0
+
+    def follows(self, mark: str) -> bool:
+        """Whether `mark` is next; if so it is passed over."""
+        found = self._next() == mark
+        self._at += found
+        return found
+
+    def expect(self, mark: str) -> None:
+        """Pass over `mark`."""
+        if not self.follows(mark):
+            raise self._bad(f"{self._next() or 'the end'!r} where {mark!r} should be")
+
+    def value(self) -> Any:
+        """The next value."""
+        self._next()
+        while True:
+            try:
+                value, end = self._decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if not self._more():
+                    raise self._bad(error.msg) from error
+                continue
+            if self._text[end : end + 1] not in _AFTER and self._more():
+                continue  # a number that goes on
+            self._at = end
+            return value
+
+    def _next(self) -> str:
+        """The next character that is no blank, '' at the end."""
+        while True:
+            while self._at < len(self._text):
+                if self._text[self._at] not in _BLANK:
+                    return self._text[self._at]
+                self._at += 1
+            if not self._more():
+                return ""
+
+    def _more(self) -> bool:
+        chunk = self._file.read(CHUNK)
+        self._text, self._at = self._text[self._at :] + chunk, 0
+        self._read += len(chunk)
+        return bool(chunk)
+
+    def _bad(self, found: str) -> BadInput:
+        return BadInput(
+            file=str(self._path),
+            field=f"character {self._read - len(self._text) + self._at + 1}",
+            found=found,
+            expected="JSON",
+            remedy="the file is cut off or not JSON: fetch it again",
+        )

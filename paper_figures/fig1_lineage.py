@@ -156,7 +156,7 @@ def draw_card(axes: Axes, settings: Lineage, card: Card) -> None:
     room = int((card.height - 0.16) / LINE) - 1 - bool(end)
     axes.text(
         card.x + pad,
-        top - 1.25 * LINE,
+        top - (2.35 if facts else 1.25) * LINE,
         wrapped(body, card.width - 2 * pad, room),
         fontsize=SIZE,
         va="top",

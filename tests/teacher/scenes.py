@@ -4,13 +4,24 @@ from random import Random
 from typing import get_args
 
 from hypothesis import strategies as st
-
 from mmevol.records import Object
 from mmevol.teacher import language as la
 from mmevol.teacher.grammar import DEMANDS
 from mmevol.teacher.nouns import COLORS, SHAPES, THINGS
 
-CUSTOM = ("fire truck", "bottle of wine", "large dog", "red car", "leaf", "house", "orange", "glass", "tv", "box", "cookie")
+CUSTOM = (
+    "fire truck",
+    "bottle of wine",
+    "large dog",
+    "red car",
+    "leaf",
+    "house",
+    "orange",
+    "glass",
+    "tv",
+    "box",
+    "cookie",
+)
 LABELS = (*SHAPES[:4], *THINGS, *CUSTOM)
 PLACES = get_args(la.Place)
 PICKS = get_args(la.Pick)
@@ -35,7 +46,12 @@ def drawn(draw: st.DrawFn) -> Object:
 def photographed(labels: tuple[str, ...] = LABELS) -> st.SearchStrategy[Object]:
     """A thing of a photo: a label of one or several words, seldom more."""
     attributes = st.sampled_from(({}, {}, {"material": "wood"}, {"color": "dark blue"}, {"color": "orange"}))
-    return st.builds(lambda label, bbox, a: Object(label=label, bbox=bbox, attributes=a), st.sampled_from(labels), boxes(), attributes)
+    return st.builds(
+        lambda label, bbox, a: Object(label=label, bbox=bbox, attributes=a),
+        st.sampled_from(labels),
+        boxes(),
+        attributes,
+    )
 
 
 def scenes(max_size: int = 8) -> st.SearchStrategy[list[Object]]:

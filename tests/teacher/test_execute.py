@@ -1,7 +1,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from mmevol.records import SKILLS, Object
 from mmevol.teacher.execute import Run, Scene, Unanswerable
 from mmevol.teacher.grammar import parse

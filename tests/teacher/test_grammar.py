@@ -1,7 +1,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from mmevol.teacher.grammar import parse, render
 from mmevol.teacher.language import Count, Group, Question
 from mmevol.teacher.nouns import SHAPES, SYNONYMS, THINGS, plural, singular, singulars

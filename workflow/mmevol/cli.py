@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from pydantic import ValidationError
 
 from mmevol.config import AskSettings, CurateSettings, EliminateSettings, Run, ScratchSettings, Section
 from mmevol.records import BadInput
@@ -48,7 +47,7 @@ def parsed(model: type[S], text: str, option: str) -> S:
         if text.startswith("@"):
             text = Path(text[1:]).read_text(encoding="utf-8")
         return model.model_validate(json.loads(text))
-    except (OSError, ValidationError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise BadInput(
             file=option,
             field="(JSON)",
@@ -69,7 +68,9 @@ def started(text: str) -> Run:
 
 @app.command()
 def status(
-    study: Annotated[Path, typer.Argument(help="study file, or its folder below results/")] = Path("config/config.yaml"),
+    study: Annotated[Path, typer.Argument(help="study file, or its folder below results/")] = Path(
+        "config/config.yaml"
+    ),
     watch: Annotated[bool, typer.Option("--watch", help="again every second until Ctrl-C")] = False,
 ) -> None:
     """Show what each running job has done, its rate and ETA."""
@@ -414,9 +415,7 @@ def publish_composition(
 
 
 @publish.command("paper")
-def publish_paper(
-    settings: SettingsText, benchmarks: Annotated[Path, typer.Option("--benchmarks")], out: Out
-) -> None:
+def publish_paper(settings: SettingsText, benchmarks: Annotated[Path, typer.Option("--benchmarks")], out: Out) -> None:
     """Write the table of our numbers beside the paper's."""
     from mmevol.config.publish import PaperSettings
     from mmevol.publish.paper import paper

@@ -2,8 +2,9 @@
 
 The owner is a file that names host, pid, process start and job, put there by `link`, which is atomic on every file system that
 the store may lie on; no advisory lock is used, since network file systems may ignore those. A second writer waits while the
-owner lives: on this host its process is looked up, elsewhere its heartbeat (the file's modification time) must change within `PATIENCE`, by the
-waiter's own clock, so that clocks need not agree. A dead owner's file is renamed away, which only one waiter can do.
+owner lives: on this host its process is looked up, elsewhere its heartbeat (the file's modification time) must change within
+`PATIENCE`, by the waiter's own clock, so that clocks need not agree. A dead owner's file is renamed away, which only one
+waiter can do.
 """
 
 import json
@@ -12,7 +13,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 HEARTBEAT = 5.0
 """Seconds between two signs of life."""
@@ -44,17 +47,22 @@ def _alive_here(pid: int, start: str) -> bool:
     return True
 
 
+LOST = '{"host": "", "pid": 0, "job": "a job whose owner file a power failure emptied"}'
+
+
 class Owner:
     """Ownership of many folders by this process, taken in the order given (the same everywhere, so no two wait for each other)."""
 
     def __init__(self, folders: list[Path], job: str, on_wait: Callable[[str], None] | None = None) -> None:
         self.folders, self.job, self.on_wait = sorted(folders), job, on_wait
+        me = {"host": socket.gethostname(), "pid": os.getpid(), "start": process_start(os.getpid()), "job": job}
+        self._me = json.dumps(me)
         self._held: list[Path] = []
         self._stop = threading.Event()
         self._beat: threading.Thread | None = None
 
     def acquire(self) -> None:
-        """Wait until every folder is ours."""
+        """Wait until every folder is ours. Raises `RuntimeError` when `release` is called meanwhile."""
         for folder in self.folders:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._acquire_one(folder)
@@ -69,25 +77,28 @@ class Owner:
         if self._beat:
             self._beat.join()
         while self._held:
-            self._held.pop().unlink(missing_ok=True)
+            path = self._held.pop()
+            if path.exists() and path.read_text() == self._me:  # else another took it over while this host slept
+                path.unlink()
 
     def _heartbeat(self) -> None:
         while not self._stop.wait(HEARTBEAT):
             for path in list(self._held):
-                os.utime(path)
+                with suppress(FileNotFoundError):
+                    os.utime(path)
 
     def _acquire_one(self, folder: Path) -> None:
         mine = folder / f".owner.{socket.gethostname()}.{os.getpid()}"
-        me = {"host": socket.gethostname(), "pid": os.getpid(), "start": process_start(os.getpid()), "job": self.job}
-        mine.write_text(json.dumps(me))
+        mine.write_text(self._me)
         try:
             seen: tuple[object, float] = (None, time.monotonic())
-            while True:
+            while not self._stop.is_set():
                 try:
                     os.link(mine, folder / "owner")
                     return
                 except FileExistsError:
                     seen = self._wait(folder / "owner", seen)
+            raise RuntimeError(f"gave up waiting for {folder}")
         finally:
             mine.unlink()
 
@@ -97,7 +108,7 @@ class Owner:
             text, mark = path.read_text(), path.stat().st_mtime_ns
         except FileNotFoundError:
             return (None, time.monotonic())
-        owner = json.loads(text)
+        owner: dict[str, Any] = json.loads(text or LOST)
         if (text, mark) != seen[0]:
             seen = ((text, mark), time.monotonic())
         dead = (

@@ -22,16 +22,18 @@ class Heartbeat:
 
     def __init__(self, run: Run, *, job: str, total: int | None = None, unit: str = "records") -> None:
         self.run, self.job, self.total, self.unit = run, job, total, unit
-        self.done, self.facts = 0, {}  # type: ignore[var-annotated]
+        self.done = 0
+        self.facts: dict[str, Any] = {}
         self._began = time.time()
         self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._every_second, daemon=True)
         self._bar: Any = None
         self._path = Path(run.status) / (job.replace("/", ".") + ".json") if run.status else None
 
     def __enter__(self) -> Self:
         if self._path:
             self._write("running")
-            threading.Thread(target=self._every_second, daemon=True).start()
+            self._thread.start()
         elif sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -45,6 +47,7 @@ class Heartbeat:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
         if self._path:
+            self._thread.join()  # else its last "running" could come after this
             self._write("failed" if kind else "done")
         if self._bar:
             self._bar.stop()

@@ -8,7 +8,9 @@ same form. One process writes a bucket at a time (`owner.Owner`); reading needs 
 
 import mmap
 import os
+import resource
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +19,16 @@ from typing import Any
 import orjson
 
 from mmevol.owner import Owner
+from mmevol.store import replacing
 
 HEAD = struct.Struct(">II32s")
 ENTRY = struct.Struct(">32sQ")
 SEAL = 2048
 """Entries after which a segment is finished and its index leaves memory."""
+
+
+FILES = 65536
+"""Open files that a process asks for."""
 
 
 def default_root() -> Path:
@@ -32,13 +39,14 @@ def default_root() -> Path:
 def frames(path: Path) -> Iterator[tuple[bytes, int, bytes]]:
     """The whole frames of a segment: key, offset, payload."""
     with open(path, "rb") as file:
-        offset = 0
+        offset, size = 0, os.fstat(file.fileno()).st_size
         while len(head := file.read(HEAD.size)) == HEAD.size:
             length, crc, key = HEAD.unpack(head)
-            payload = file.read(length)
-            if len(payload) < length or zlib.crc32(key + payload) != crc:
+            if offset + HEAD.size + length > size:
                 return
-            yield key, offset, payload
+            payload = file.read(length)
+            if zlib.crc32(key + payload) == crc:  # else this frame is damaged; those behind it were paid for too
+                yield key, offset, payload
             offset += HEAD.size + length
 
 
@@ -63,12 +71,10 @@ class Index:
     @staticmethod
     def write(path: Path, entries: dict[bytes, int]) -> None:
         """Write the index of a segment, whole or not at all."""
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        with open(temporary, "wb") as file:
+        with replacing(path) as temporary, open(temporary, "wb") as file:
             file.writelines(ENTRY.pack(key, offset) for key, offset in sorted(entries.items()))
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
 
 
 class Log:
@@ -78,9 +84,8 @@ class Log:
         self.folder = folder
         self._sealed: dict[int, Index] = {}
         self._open: dict[int, dict[bytes, int]] = {}
-        self._files: dict[int, int] = {}
         self._writing: int | None = None
-        self._end = 0
+        self._fd, self._end = -1, 0
         self.refresh()
 
     def refresh(self) -> None:
@@ -114,61 +119,67 @@ class Log:
         """
         if self._writing is None:
             self._begin()
-        number = self._writing
-        assert number is not None
+        assert self._writing is not None
         frame = HEAD.pack(len(payload), zlib.crc32(key + payload), key) + payload
         try:
-            written = os.write(self._files[number], frame)
+            written = os.write(self._fd, frame)
             while written < len(frame):
-                written += os.write(self._files[number], frame[written:])
+                written += os.write(self._fd, frame[written:])
         except OSError:
-            os.ftruncate(self._files[number], self._end)
+            os.ftruncate(self._fd, self._end)
             raise
-        self._open[number].setdefault(key, self._end)
+        self._open[self._writing].setdefault(key, self._end)
         self._end += len(frame)
-        if len(self._open[number]) >= SEAL:
+        if len(self._open[self._writing]) >= SEAL:
             self.seal()
 
     def seal(self) -> None:
         """Finish the segment that is being written, and those that a dead writer left. Needs ownership."""
-        self.sync()
+        if self._writing is not None:
+            self._writing = None
+            os.fsync(self._fd)
+            os.close(self._fd)
         for number, entries in list(self._open.items()):
             if entries:
-                path = self.folder / f"{number:08d}.idx"
+                path = self._path(number).with_suffix(".idx")
                 Index.write(path, entries)
                 self._sealed[number] = Index(path)
                 del self._open[number]
-        self._writing = None
 
     def sync(self) -> None:
-        """Bring what was written to the disk itself."""
-        if self._writing is not None:
-            os.fsync(self._files[self._writing])
+        """Bring what was written to the disk itself. May be called from any thread: it has a descriptor of its own."""
+        if (number := self._writing) is not None:
+            fd = os.open(self._path(number), os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
     def close(self) -> None:
-        """Close the files; a written segment is finished first."""
+        """Finish the segment that was written."""
         if self._writing is not None:
             self.seal()
-        for fd in self._files.values():
-            os.close(fd)
-        self._files.clear()
 
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.refresh()
         number = max([*self._sealed, *self._open], default=-1) + 1
-        path = self.folder / f"{number:08d}.log"
-        self._files[number] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self._fd = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._open[number], self._writing, self._end = {}, number, 0
 
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:08d}.log"
+
     def _read(self, number: int, offset: int) -> bytes:
-        if number not in self._files:
-            self._files[number] = os.open(self.folder / f"{number:08d}.log", os.O_RDONLY)
-        length, crc, key = HEAD.unpack(os.pread(self._files[number], HEAD.size, offset))
-        payload = os.pread(self._files[number], length, offset + HEAD.size)
+        log = self._path(number)
+        with open(log, "rb") as file:
+            file.seek(offset)
+            length, crc, key = HEAD.unpack(file.read(HEAD.size).ljust(HEAD.size))
+            payload = file.read(min(length, os.fstat(file.fileno()).st_size))
         if zlib.crc32(key + payload) != crc:
             raise OSError(
-                f"{self.folder / f'{number:08d}.log'}: the frame at {offset} is damaged; run `mmevol cache verify`"
+                f"{log}: the answer at byte {offset} is damaged; delete {log.with_suffix('.idx').name} beside it, "
+                "then every other answer is kept and this one is asked again"
             )
         return payload
 
@@ -185,8 +196,11 @@ class ReplyStore:
         on_wait: Callable[[str], None] | None = None,
     ) -> None:
         self.root = root or default_root()
-        self._logs: dict[tuple[str, int], Log] = {}
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a bucket's every segment has its index open
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
+        self._logs: dict[tuple[str, int, bool], Log] = {}
         self._owner = Owner([self._folder("requests", b) for b in buckets], job, on_wait)
+        self._owning = threading.Lock()
         self.owned = False
 
     def get(self, bucket: int, key: bytes) -> dict[str, Any] | None:
@@ -209,13 +223,12 @@ class ReplyStore:
         self._log("images", bucket).put(key, data)
 
     def own(self) -> None:
-        """Wait to become the only writer of the buckets, then see what was written meanwhile."""
-        if not self.owned:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._owner.acquire()
-            self.owned = True
-            for log in self._logs.values():
-                log.refresh()
+        """Wait to become the only writer of the buckets, and see what was written meanwhile. May be called from any thread."""
+        with self._owning:
+            if not self.owned:
+                self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._owner.acquire()
+                self.owned = True
 
     def sync(self) -> None:
         """Bring everything written to the disk itself (group commit: call it every so often)."""
@@ -224,10 +237,11 @@ class ReplyStore:
 
     def close(self) -> None:
         """Finish segments and give the buckets back."""
-        for log in self._logs.values():
-            log.close()
-        self._logs.clear()
-        if self.owned:
+        try:
+            for log in self._logs.values():
+                log.close()
+        finally:
+            self._logs.clear()
             self._owner.release()
             self.owned = False
 
@@ -241,7 +255,7 @@ class ReplyStore:
         return self.root / kind / f"{bucket:02x}"
 
     def _log(self, kind: str, bucket: int) -> Log:
-        log = self._logs.get((kind, bucket))
+        log = self._logs.get((kind, bucket, self.owned))  # opened anew once owned: others wrote before
         if log is None:
-            log = self._logs[kind, bucket] = Log(self._folder(kind, bucket))
+            log = self._logs[kind, bucket, self.owned] = Log(self._folder(kind, bucket))
         return log

@@ -14,7 +14,9 @@ except BadInput as error:
     raise WorkflowError(str(error))
 
 # `mmevol` beside the Python that runs Snakemake; an environment activated by --sdm still comes before it.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ["PATH"]]
+)
 
 R = study.results
 logs = f"{R}/logs"

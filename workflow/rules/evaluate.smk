@@ -32,13 +32,17 @@ rule evaluate_predict:
         model=lambda w: f"{R}/train/finetune/{w.arm.removesuffix('.blind')}/seed_{w.seed}/manifest.json",
         data=[f"{study.benchmark_data(b)}/manifest.json" for b in study.benchmarks],
     output:
-        expand(f"{v}/{{{{arm}}}}/seed_{{{{seed}}}}/{{benchmark}}/predictions.jsonl", benchmark=study.benchmarks),
-    wildcard_constraints:
-        arm="|".join(sorted({arm for arm, _ in study.measured()})).replace(".", "[.]") or "none",
+        expand(
+            f"{v}/{{{{arm}}}}/seed_{{{{seed}}}}/{{benchmark}}/predictions.jsonl",
+            benchmark=study.benchmarks,
+        ),
     log:
         f"{logs}/evaluate_predict/{{arm}}.{{seed}}.log",
     benchmark:
         f"{timings}/evaluate_predict/{{arm}}.{{seed}}.tsv"
+    wildcard_constraints:
+        arm="|".join(sorted({arm for arm, _ in study.measured()})).replace(".", "[.]")
+        or "none",
     threads: 2
     resources:
         mem_mb=lambda w, attempt: 3000 * attempt,
@@ -61,13 +65,14 @@ rule evaluate_score:
         data=lambda w: f"{study.benchmark_data(w.benchmark)}/manifest.json",
     output:
         f"{v}/{{arm}}/seed_{{seed}}/{{benchmark}}/score.{{rules}}.json",
-    wildcard_constraints:
-        arm="|".join(sorted({arm for arm, _ in study.measured()})).replace(".", "[.]") or "none",
-        rules="mmevol|vlmevalkit-head|authors",
     log:
         f"{logs}/evaluate_score/{{arm}}.{{seed}}.{{benchmark}}.{{rules}}.log",
     benchmark:
         f"{timings}/evaluate_score/{{arm}}.{{seed}}.{{benchmark}}.{{rules}}.tsv"
+    wildcard_constraints:
+        arm="|".join(sorted({arm for arm, _ in study.measured()})).replace(".", "[.]")
+        or "none",
+        rules="mmevol|vlmevalkit-head|authors",
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 120 * attempt,
@@ -79,7 +84,7 @@ rule evaluate_score:
         "Arm {wildcards.arm}, seed {wildcards.seed}: scoring {wildcards.benchmark} by the rules {wildcards.rules}"
     shell:
         "judge={params.judge:q}; mmevol evaluate score {wildcards.benchmark} --inputs {params.data}"
-        " --predictions {input.predictions} --rules {wildcards.rules} ${{judge:+--judge \"$judge\"}} --run {run_facts:q}"
+        ' --predictions {input.predictions} --rules {wildcards.rules} ${{judge:+--judge "$judge"}} --run {run_facts:q}'
         " --output {output} > {log} 2>&1"
 
 

@@ -10,6 +10,7 @@ rule evolve_judge_seeds:
     output:
         candidates=f"{e}/round_0/candidates/{{shard}}.parquet",
         requests=f"{e}/round_0/candidates/{{shard}}.json",
+        tries=temp(f"{e}/round_0/candidates/{{shard}}.tries.jsonl"),
         usage=f"{e}/round_0/usage/{{shard}}.json",
     log:
         f"{logs}/evolve_judge_seeds/{{evolution}}.{{shard}}.log",
@@ -35,20 +36,23 @@ rule evolve_ask:
     output:
         candidates=f"{e}/round_{{round}}/candidates/{{shard}}.parquet",
         requests=f"{e}/round_{{round}}/candidates/{{shard}}.json",
+        tries=f"{e}/round_{{round}}/candidates/{{shard}}.tries.jsonl",
         usage=f"{e}/round_{{round}}/usage/{{shard}}.json",
-    wildcard_constraints:
-        evolution="|".join(FULL) or "none",
-        round="[1-9][0-9]*",
     log:
         f"{logs}/evolve_ask/{{evolution}}.{{round}}.{{shard}}.log",
     benchmark:
         f"{timings}/evolve_ask/{{evolution}}.{{round}}.{{shard}}.tsv"
+    wildcard_constraints:
+        evolution="|".join(FULL) or "none",
+        round="[1-9][0-9]*",
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 480 * attempt,
     params:
         settings=lambda w: study.ask_settings(w.evolution, int(w.round)).dump(),
-        frontier=lambda w, input: f"--frontier {input.frontier}" if input.frontier else "",
+        frontier=lambda w, input: (
+            f"--frontier {input.frontier}" if input.frontier else ""
+        ),
     message:
         "{wildcards.evolution}, round {wildcards.round}: asking for candidates and verdicts (shard {wildcards.shard})"
     shell:
@@ -65,13 +69,13 @@ rule evolve_eliminate:
         frontier=f"{e}/round_{{round}}/frontier/{{shard}}.parquet",
         outcomes=f"{e}/round_{{round}}/ledger/{{shard}}.parquet",
         ledger=f"{e}/round_{{round}}/ledger/{{shard}}.json",
-    wildcard_constraints:
-        evolution="|".join(FULL) or "none",
-        round="[1-9][0-9]*",
     log:
         f"{logs}/evolve_eliminate/{{evolution}}.{{round}}.{{shard}}.log",
     benchmark:
         f"{timings}/evolve_eliminate/{{evolution}}.{{round}}.{{shard}}.tsv"
+    wildcard_constraints:
+        evolution="|".join(FULL) or "none",
+        round="[1-9][0-9]*",
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 30 * attempt,
@@ -96,12 +100,12 @@ rule evolve_scratch:
         outcomes=f"{e}/round_1/ledger/{{shard}}.parquet",
         ledger=f"{e}/round_1/ledger/{{shard}}.json",
         usage=f"{e}/round_1/usage/{{shard}}.json",
-    wildcard_constraints:
-        evolution="|".join(SCRATCH) or "none",
     log:
         f"{logs}/evolve_scratch/{{evolution}}.{{shard}}.log",
     benchmark:
         f"{timings}/evolve_scratch/{{evolution}}.{{shard}}.tsv"
+    wildcard_constraints:
+        evolution="|".join(SCRATCH) or "none",
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 480 * attempt,
@@ -116,10 +120,59 @@ rule evolve_scratch:
         " --usage {output.usage} > {log} 2>&1"
 
 
+# The embedded teacher plants faults; which item got which is recomputed from the requests, and joined with what the gates did.
+rule evolve_faults:
+    input:
+        f"{e}/round_{{round}}/candidates/{{shard}}.tries.jsonl",
+    output:
+        f"{e}/round_{{round}}/faults/{{shard}}.jsonl",
+    log:
+        f"{logs}/evolve_faults/{{evolution}}.{{round}}.{{shard}}.log",
+    benchmark:
+        f"{timings}/evolve_faults/{{evolution}}.{{round}}.{{shard}}.tsv"
+    wildcard_constraints:
+        round="[1-9][0-9]*",
+    resources:
+        mem_mb=500,
+        runtime=30,
+    params:
+        faults=lambda w: study.faults(w.evolution),
+    message:
+        "{wildcards.evolution}, round {wildcards.round}: which faults the teacher planted (shard {wildcards.shard})"
+    shell:
+        "mmevol teacher faults {input} {output} --faults {params.faults:q} > {log} 2>&1"
+
+
+rule evolve_planted:
+    input:
+        faults=lambda w: study.round_files(w.evolution, "faults", suffix="jsonl"),
+        candidates=lambda w: study.round_files(w.evolution, "candidates"),
+        ledgers=lambda w: study.round_files(w.evolution, "ledger"),
+    output:
+        f"{e}/faults.parquet",
+    log:
+        f"{logs}/evolve_planted/{{evolution}}.log",
+    benchmark:
+        f"{timings}/evolve_planted/{{evolution}}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        faults=lambda w, input: [f"--faults {path}" for path in input.faults],
+        candidates=lambda w, input: [
+            f"--candidates {path}" for path in input.candidates
+        ],
+        ledgers=lambda w, input: [f"--ledger {path}" for path in input.ledgers],
+    message:
+        "{wildcards.evolution}: what the gates did with the planted faults"
+    shell:
+        "mmevol evolve planted {params.faults} {params.candidates} {params.ledgers} --out {output} > {log} 2>&1"
+
+
 rule evolve_dataset:
     input:
         seeds=expand(shard_files, shard=SHARDS),
-        rounds=lambda w: study.round_files(w.evolution),
+        rounds=lambda w: study.lineage_files(w.evolution),
         audit=f"{R}/seeds/audit.json",
     output:
         evolved=f"{e}/dataset/evolved.parquet",
@@ -144,7 +197,7 @@ rule evolve_dataset:
 
 rule evolve:
     input:
-        [study.round_files(name) for name in study.evolve.evolutions],
+        [study.lineage_files(name) for name in study.evolve.evolutions],
 
 
 rule dataset:

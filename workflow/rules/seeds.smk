@@ -85,7 +85,9 @@ rule seeds_curate:
 
 
 # Where the shards lie that the next room reads: curated, or as they were audited.
-shard_files = f"{R}/seeds/{'shards' if study.seeds.curate else 'audited'}/{{shard}}.parquet"
+shard_files = (
+    f"{R}/seeds/{'shards' if study.seeds.curate else 'audited'}/{{shard}}.parquet"
+)
 
 
 rule seeds:

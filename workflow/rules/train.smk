@@ -73,7 +73,9 @@ rule train_pretrain:
     params:
         settings=lambda w: study.pretrain_settings(w.backbone).dump(),
         base=subpath(input.base, parent=True),
-        tower=lambda w, input: f"--tower {Path(str(input.tower)).parent}" if input.tower else "",
+        tower=lambda w, input: (
+            f"--tower {Path(str(input.tower)).parent}" if input.tower else ""
+        ),
         out=subpath(output[0], parent=True),
         shards=lambda w, input: [f"--shard-file {path}" for path in input.shards],
         images=f"--images-root {study.images_root}" if study.images_root else "",
@@ -88,7 +90,9 @@ rule train_mixture:
     input:
         shards=expand(shard_files, shard=SHARDS),
         evolved=lambda w: study.mixture_datasets(w.mixture),
-        bases=lambda w: [f"{t}/base/{b}/manifest.json" for b in study.mixture_backbones(w.mixture)],
+        bases=lambda w: [
+            f"{t}/base/{b}/manifest.json" for b in study.mixture_backbones(w.mixture)
+        ],
     output:
         f"{t}/mixtures/{{mixture}}/ids.parquet",
         stats=f"{t}/mixtures/{{mixture}}/stats.json",
@@ -103,7 +107,9 @@ rule train_mixture:
         settings=lambda w: study.mixture_settings(w.mixture).dump(),
         out=subpath(output[0], parent=True),
         shards=lambda w, input: [f"--shard-file {path}" for path in input.shards],
-        evolved=lambda w, input: [f"--evolved {Path(path).parts[-3]}={path}" for path in input.evolved],
+        evolved=lambda w, input: [
+            f"--evolved {Path(path).parts[-3]}={path}" for path in input.evolved
+        ],
         bases=lambda w, input: [f"--base {Path(path).parent}" for path in input.bases],
     message:
         "Mixture {wildcards.mixture}: the exact list of its Q&A, and its tokens"
@@ -135,13 +141,21 @@ rule train_finetune:
     params:
         settings=lambda w: study.finetune_settings(w.arm, int(w.seed)).dump(),
         base=subpath(input.base, parent=True),
-        tower=lambda w, input: f"--tower {Path(str(input.tower)).parent}" if input.tower else "",
-        pretrained=lambda w, input: f"--pretrained {Path(str(input.pretrained)).parent}" if input.pretrained else "",
+        tower=lambda w, input: (
+            f"--tower {Path(str(input.tower)).parent}" if input.tower else ""
+        ),
+        pretrained=lambda w, input: (
+            f"--pretrained {Path(str(input.pretrained)).parent}"
+            if input.pretrained
+            else ""
+        ),
         mixture=subpath(input.mixture, parent=True),
         target=subpath(input.target, parent=True),
         out=subpath(output[0], parent=True),
         shards=lambda w, input: [f"--shard-file {path}" for path in input.shards],
-        evolved=lambda w, input: [f"--evolved {Path(path).parts[-3]}={path}" for path in input.evolved],
+        evolved=lambda w, input: [
+            f"--evolved {Path(path).parts[-3]}={path}" for path in input.evolved
+        ],
         images=f"--images-root {study.images_root}" if study.images_root else "",
     message:
         "Arm {wildcards.arm}, seed {wildcards.seed}: stage 2, training on its mixture"
@@ -153,7 +167,10 @@ rule train_finetune:
 
 rule pretrain:
     input:
-        expand(f"{t}/pretrain/{{backbone}}/manifest.json", backbone=study.pretrained_backbones()),
+        expand(
+            f"{t}/pretrain/{{backbone}}/manifest.json",
+            backbone=study.pretrained_backbones(),
+        ),
 
 
 rule finetune:

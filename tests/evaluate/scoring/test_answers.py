@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mmevol.evaluate.scoring import Inputs, read_inputs, score
 from mmevol.evaluate.scoring.gqa import converted
+from mmevol.evaluate.scoring.inputs import Inputs, read_inputs
 from mmevol.evaluate.scoring.judge import KINDS, JudgeQuestion
-from mmevol.evaluate.scoring.language import Language
+from mmevol.evaluate.scoring.language import MODELS, Language
 from mmevol.evaluate.scoring.mia import component_scores, component_scores_reference
 from mmevol.evaluate.scoring.mmsinst import agrees, maze_score
 from mmevol.evaluate.scoring.prompts import INSTRUCTIONS, REPLY_SCHEMA, TASKS, judge_prompt
 from mmevol.evaluate.scoring.rouge import rouge_l
+from mmevol.evaluate.scoring.score import score
 from mmevol.evaluate.scoring.vqa import accuracy, processed
 from mmevol.records import BadInput, Request
 
@@ -185,6 +186,29 @@ def test_mmsinst_maze_and_unrecorded_texts() -> None:
         "MMSInst", "mmevol", Inputs(predictions=[row], nlp_map={"unit_stripper": {"12 km": "12", "12": "12"}})
     )
     assert result.metrics["chart"] == 100 and result.reported is None and "maze" in result.notes[0]
+
+
+@pytest.mark.parametrize("name", ["case_01", "case_02"])
+def test_mmsinst_language_tools_where_they_are_installed(name: str) -> None:
+    spacy = pytest.importorskip("spacy", reason="spaCy is not installed")
+    if not any(map(spacy.util.is_package, MODELS)):
+        pytest.skip("spaCy's small English model is not installed")
+    recorded = json.loads((GOLDEN / "MMSInst" / name / "nlp_map.json").read_text(encoding="utf-8"))
+    language = Language(None, "nlp_map.json")
+    assert {text: language.without_units(text) for text in recorded["unit_stripper"]} == recorded["unit_stripper"]
+    pytest.importorskip("nltk", reason="NLTK is not installed")
+    assert [[said, truth, language.synonyms(said, truth)] for said, truth, _ in recorded["synonyms"]] == recorded[
+        "synonyms"
+    ]
+
+
+def test_mmsinst_over_a_closed_vocabulary() -> None:
+    language = Language({"nouns": ["apples", "km"]}, "nlp_map.json")
+    assert (
+        language.without_units("5 apples of km left") == "5 left"
+        and language.without_units("red apples") == "red apples"
+    )
+    assert not language.synonyms("car", "auto")
 
 
 def test_rouge() -> None:

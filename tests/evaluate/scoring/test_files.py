@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from mmevol.evaluate.scoring import read_inputs
 from mmevol.evaluate.scoring.command import score_command
-from mmevol.evaluate.scoring.inputs import NEEDS
+from mmevol.evaluate.scoring.inputs import NEEDS, read_inputs
 from mmevol.records import BadInput
 from typer.testing import CliRunner
 
@@ -78,12 +77,44 @@ def test_other_bad_input(tmp_path: Path) -> None:
         read_inputs("MMStar", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("benchmark", "text", "field"),
+    [
+        ("VQA_v2", "[]", "questions"),
+        ("VQA_v2", '{"questions": [{"question_id": 1}, {"id": 2}]}', "question 1: question_id"),
+        ("GQA", "[]", "questions"),
+        ("GQA", '{"7": {"question": "q"}}', "question 7: answer"),
+        ("MIA-Bench", "[1]", "question 0: image"),
+    ],
+)
+def test_malformed_questions(tmp_path: Path, benchmark: str, text: str, field: str) -> None:
+    (tmp_path / "questions.json").write_text(text, encoding="utf-8")
+    (tmp_path / "annotations.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "predictions.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(BadInput) as error:
+        read_inputs(benchmark, tmp_path)
+    assert error.value.field == field and error.value.file.endswith("questions.json")
+
+
+def test_a_prediction_that_is_no_text_and_a_table_that_is_no_utf8(tmp_path: Path) -> None:
+    (tmp_path / "predictions.jsonl").write_text(
+        '{"question_id": 1, "text": null, "truth": "x", "type": "", "source": "iq"}', encoding="utf-8"
+    )
+    with pytest.raises(BadInput, match="text is text"):
+        read_inputs("MMSInst", tmp_path)
+    folder(tmp_path)
+    (tmp_path / "data.tsv").write_bytes(HEADER.encode() + b"1\t\xff\tx\ty\tA\ti\n")
+    with pytest.raises(BadInput, match="UTF-8"):
+        read_inputs("MMStar", tmp_path)
+
+
 def test_exact_mode_leaves_recorded_replies_alone(tmp_path: Path) -> None:
     folder(tmp_path)
     (tmp_path / "judge.json").write_text('{"kind": "mcq", "replies": {}}', encoding="utf-8")
     assert read_inputs("MMStar", tmp_path).judge_replies is not None
     (tmp_path / "meta.json").write_text('{"mode": "exact"}', encoding="utf-8")
     assert read_inputs("MMStar", tmp_path).judge_replies is None
+    assert read_inputs("MMStar", tmp_path, {"judge_replies": tmp_path / "judge.json"}).judge_replies is not None
 
 
 app = typer.Typer()

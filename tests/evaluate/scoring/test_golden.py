@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mmevol.evaluate.scoring import RULES, Score, read_inputs, score
+from mmevol.evaluate.scoring import RULES
+from mmevol.evaluate.scoring.inputs import read_inputs
+from mmevol.evaluate.scoring.score import Score, score
 from mmevol.evaluate.scoring.vqa import accuracy, submission
 
 REPO = Path(__file__).resolve().parents[3]

@@ -1,12 +1,15 @@
 """MathVista: what the kit settles by rule, and the authors' extraction and normalisation."""
 
+import math
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mmevol.evaluate.scoring import Inputs, score
+from mmevol.evaluate.scoring.inputs import Inputs
 from mmevol.evaluate.scoring.mathvista_authors import edit_distance, nearest_choice, normalise, settle
+from mmevol.evaluate.scoring.options import reference_letter
+from mmevol.evaluate.scoring.score import score
 
 
 def row(index: int, kind: str, answer: str, choices: str = "", letter: str = "") -> dict[str, str]:
@@ -132,6 +135,59 @@ def test_authors_normalisation(extraction: str, kind: str, precision: str | None
 )
 def test_authors_always_find_a_choice(extraction: str, choice: str) -> None:
     assert nearest_choice(extraction, ["red", "blue sky", "green"]) == choice
+
+
+KINDS = ["integer", "float", "list", "text"]
+SAID = ["5", " 5 ", "5.0", "0", "1e1", "1_0", "５", "inf", "-3.9", "nan", "None", "N/A", ""]
+SAID += ["A", "(b)", "C.", "Z", "red", "blue sky", "x"]
+
+
+def number(kind: str, said: str) -> float | None:
+    """What the text reads as, for the row's type."""
+    try:
+        return int(said) if kind == "integer" else float(said)
+    except ValueError:
+        return None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(KINDS), *[st.sampled_from(SAID)] * 3), min_size=1, max_size=6))
+def test_kit_follows_the_rules(drawn: list[tuple[bool, str, str, str, str]]) -> None:
+    gone = {"nan", "None", "N/A", ""}
+    cases, replies, wanted = [], {}, []
+    for index, (choice, kind, answer, said, reply) in enumerate(drawn, 1):
+        letter = "AB"[index % 2]
+        cases.append(
+            (row(index, kind, answer, "['red', 'blue sky']" if choice else "", letter if choice else ""), said)
+        )
+        replies[str(index)] = [reply]
+        said, reply = ("nan" if text in gone else text for text in (said, reply))
+        if choice:
+            options = {"A": "red", "B": "blue sky"}
+            found = reference_letter(said, options)
+            hit = (found or reference_letter(reply, options)) == letter
+            if found:
+                hit = reference_letter(found, options) == letter
+            settled = bool(found)
+        else:
+            value = None if answer in gone or kind in ("list", "text") else number(kind, answer)
+            settled = value is not None and number(kind, said) == value and value != 0
+            hit = settled or (value is not None and number(kind, reply) == value)
+        wanted.append([index, int(settled), int(hit)])
+    assert [[index, settled, hit] for index, _, settled, hit in rows(cases, replies)] == wanted
+
+
+@given(st.sampled_from(KINDS), st.sampled_from(SAID) | st.text(max_size=4), st.sampled_from([None, "0", "1", "2"]))
+def test_authors_normalisation_follows_the_rules(kind: str, extraction: str, precision: str | None) -> None:
+    value = number("float", extraction)
+    finite = value is not None and abs(value) < float("inf")
+    wanted = None
+    if kind == "integer" and finite and value is not None:
+        wanted = str(math.trunc(value))
+    elif kind == "float" and value is not None and precision is not None:
+        wanted = str(round(value, int(precision)))
+    elif kind == "list":
+        wanted = extraction
+    assert normalise(extraction, "free_form", kind, [], precision) == wanted
 
 
 def slow_distance(left: str, right: str) -> int:

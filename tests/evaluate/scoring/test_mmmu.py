@@ -5,8 +5,9 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmevol.evaluate.scoring import Inputs, score
+from mmevol.evaluate.scoring.inputs import Inputs
 from mmevol.evaluate.scoring.mmmu import normalise, open_is_right, parse_choice, parse_open
+from mmevol.evaluate.scoring.score import score
 
 PIECES = [
     "(A)",

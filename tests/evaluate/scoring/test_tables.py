@@ -7,7 +7,9 @@ from random import Random
 from typing import Any
 
 import pytest
-from mmevol.evaluate.scoring import Inputs, JudgeQuestion, Score, read_inputs, score
+from mmevol.evaluate.scoring.inputs import Inputs, read_inputs
+from mmevol.evaluate.scoring.judge import JudgeQuestion
+from mmevol.evaluate.scoring.score import Score, score
 from mmevol.records import BadInput
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
@@ -182,6 +184,15 @@ def test_recorded_replies_that_lack_a_row_are_bad_input() -> None:
     with pytest.raises(BadInput) as error:
         score("MMStar", "mmevol", inputs)
     assert error.value.file == "there/judge.json" and error.value.field == "replies.1"
+
+
+def test_predictions_of_something_else_are_bad_input() -> None:
+    with pytest.raises(BadInput, match="none of them in the table"):
+        star([row(1)], {7: "A"})
+    inputs = read_inputs("VQA_v2", GOLDEN / "VQA_v2" / "case_01")
+    texts = [row | {"question_id": str(row["question_id"])} for row in inputs.predictions]
+    with pytest.raises(BadInput, match="none of them a question"):
+        score("VQA_v2", "mmevol", replace(inputs, predictions=texts))
 
 
 def test_an_empty_table_is_bad_input_and_no_prediction_is_no_number() -> None:

@@ -8,8 +8,9 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mmevol.evaluate.scoring import Inputs, paired_standard_error, score
+from mmevol.evaluate.scoring.inputs import Inputs
 from mmevol.evaluate.scoring.result import answered_mean, standard_error
+from mmevol.evaluate.scoring.score import paired_standard_error, score
 from mmevol.evaluate.scoring.yes_no import PERCEPTION, REASONING
 
 

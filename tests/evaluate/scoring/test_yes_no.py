@@ -7,8 +7,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmevol.evaluate.scoring import Inputs, Score, score
+from mmevol.evaluate.scoring.inputs import Inputs
 from mmevol.evaluate.scoring.kit import HEAD, REFERENCE, Kit
+from mmevol.evaluate.scoring.score import Score, score
 from mmevol.evaluate.scoring.yes_no import PERCEPTION, REASONING, yes_or_no
 from mmevol.evaluate.scoring.yes_no_authors import mme_word, pope_word
 from mmevol.records import BadInput

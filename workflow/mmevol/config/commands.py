@@ -33,9 +33,7 @@ class DrawSettings(Section):
         ge=80,
         description="side in px; letters are at least 8 px high from 80 on",
     )
-    caption_only: Fraction = Field(
-        default=0.2, description="share of records that have only a caption"
-    )
+    caption_only: Fraction = Field(default=0.2, description="share of records that have only a caption")
 
 
 class PhotosSettings(Section):
@@ -53,9 +51,7 @@ class AuditSettings(Section):
     heldout: Fraction = 0
     bad_images: Literal["fatal", "exclude"] = "fatal"
     licence: str | None = Field(default=None, description="of records that name none")
-    limit: int | None = Field(
-        default=None, gt=0, description="keep the first records in hash order"
-    )
+    limit: int | None = Field(default=None, gt=0, description="keep the first records in hash order")
 
 
 class CurateSettings(Section):

@@ -65,7 +65,9 @@ class Evaluate(Section):
     judge: Name | None = Field(default=None, description="endpoint of the benchmark judges; none: rules alone")
     blind: list[Name] = Field(default=[], description="arms that are also measured with the pictures greyed out")
     batch: int = Field(default=64, gt=0)
-    prompts: Literal["plain", "reference"] = Field(default="plain", description="each benchmark's own, or the reference wrapper's")
+    prompts: Literal["plain", "reference"] = Field(
+        default="plain", description="each benchmark's own, or the reference wrapper's"
+    )
     max_new_tokens: int = Field(default=48, gt=0)
     beams: int = Field(default=1, gt=0, description="the reference: 3 for the benchmarks that come as a table")
 

@@ -53,6 +53,11 @@ class Eliminate(Section):
             }
         )
 
+    def unjudged(self) -> "Eliminate":
+        """What is left of the thresholds where there is no judge."""
+        off = dict.fromkeys(("improved", "faithful", "image_needed", "answered_blind"), False)
+        return self.model_copy(update={**off, "min_difficulty": 0.0})
+
 
 class Calls(Section):
     """How many evolver calls `from: scratch` spends: as many as another evolution made."""
@@ -85,6 +90,9 @@ class Evolution(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Evolution":
+        for name in self.directions:
+            if name not in DIRECTIONS:
+                raise ValueError(f"directions: no direction {name!r}; known: {', '.join(DIRECTIONS)}")
         if sum(self.directions.values()) <= 0:
             raise ValueError("directions: at least one weight above 0 is needed")
         if self.eliminate:

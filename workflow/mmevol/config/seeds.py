@@ -21,7 +21,9 @@ class Seeds(Section):
         description="world (drawn scenes), photos (the photo study) or the path of a JSON / JSONL / Parquet file of records"
     )
     images: int = Field(default=1500, gt=0, description="world: how many scenes")
-    image_size: int = Field(default=80, ge=32, description="world: side of a scene in px")
+    image_size: int = Field(
+        default=80, ge=80, description="world: side of a scene in px; letters are at least 8 px high from 80 on"
+    )
     heldout: Fraction = Field(default=0, description="share of images that never occurs in training")
     images_root: str | None = Field(default=None, description="folder of the pictures; none: captions and boxes alone")
     bad_images: Literal["fatal", "exclude"] = "fatal"

@@ -91,23 +91,27 @@ class Study(Section):
         e = self.evolve.evolutions[evolution]
         return range(1, 2 if e.from_ == "scratch" else e.rounds + 1)
 
-    def round_files(self, evolution: str) -> list[str]:
-        """Candidates and outcomes of every shard and round, and of round 0 where the seeds are judged."""
-        files = [
-            self.round_file(evolution, r, kind, shard)
-            for shard in self.shards
-            for r in self.rounds(evolution)
-            for kind in ("candidates", "ledger")
-        ]
+    def round_files(self, evolution: str, kind: str, suffix: str = "parquet") -> list[str]:
+        """The files of a kind, of every round and shard."""
+        files = [self.round_file(evolution, r, kind, s) for r in self.rounds(evolution) for s in self.shards]
+        return [f.removesuffix("parquet") + suffix for f in files]
+
+    def judged_seeds(self, evolution: str) -> list[str]:
+        """The seeds judged against themselves, a file a shard, where the evolution does that."""
         judged = self._judges_seeds(evolution)
-        return files + [self.round_file(evolution, 0, "candidates", s) for s in self.shards if judged]
+        return [self.round_file(evolution, 0, "candidates", shard) for shard in self.shards if judged]
+
+    def lineage_files(self, evolution: str) -> list[str]:
+        """Candidates and outcomes of every round and shard, and the judged seeds."""
+        kinds = ("candidates", "ledger")
+        return [f for kind in kinds for f in self.round_files(evolution, kind)] + self.judged_seeds(evolution)
 
     def _judges_seeds(self, evolution: str) -> bool:
         e = self.evolve.evolutions[evolution]
         return bool(e.from_ == "seeds" and e.judge and e.judge.seeds)
 
     def bucket_turn(self, evolution: str, round_: int, shard: int | str) -> list[str]:
-        """What comes first among the jobs that meet in a shard's buckets: the job before this one, if the frontier does not say so."""
+        """Of the jobs that meet in a shard's buckets, the one before this one, unless the frontier says so already."""
         names = list(self.evolve.evolutions)
         if round_ == 1 and self._judges_seeds(evolution):
             return [self.round_file(evolution, 0, "candidates", shard)]
@@ -178,7 +182,9 @@ class Study(Section):
     def planted_evolutions(self) -> list[str]:
         """The evolutions whose evolver plants faults."""
         names = {name for name, e in self.endpoints.items() if e.launch == "embedded"}
-        return [n for n, e in self.evolve.evolutions.items() if e.from_ == "seeds" and e.eliminate and e.endpoint in names]
+        return [
+            n for n, e in self.evolve.evolutions.items() if e.from_ == "seeds" and e.eliminate and e.endpoint in names
+        ]
 
     def faults(self, evolution: str) -> str:
         """The fault rates of an evolution's evolver, as JSON."""
@@ -264,8 +270,9 @@ class Study(Section):
 
     def eliminate_settings(self, evolution: str, round_: int) -> EliminateSettings:
         """Of `evolve eliminate`."""
-        eliminate = self.evolve.evolutions[evolution].eliminate
-        return EliminateSettings(thresholds=eliminate.at(round_) if eliminate else None)
+        e = self.evolve.evolutions[evolution]
+        thresholds = e.eliminate.at(round_) if e.eliminate else None
+        return EliminateSettings(thresholds=thresholds if e.judge or not thresholds else thresholds.unjudged())
 
     def dataset_settings(self, evolution: str) -> DatasetSettings:
         """Of `evolve dataset`."""
@@ -340,10 +347,12 @@ def _likeness(section: dict[str, Any], word: str, where: str, file: str) -> dict
                 file=file,
                 field=f"{where}.{name}.{word}",
                 found=" -> ".join([*chain, target]) if target in chain else target,
-                expected=f"the name of another entry of {where}: {', '.join(k for k in section if k != name)}",
+                expected=f"the name of another entry of {where}: {', '.join(str(k) for k in section if k != name)}",
                 remedy="name an existing entry" if target not in section else "break the circle",
             )
-        return resolve(target, (*chain, target)) | {k: v for k, v in entry.items() if k != word}
+        base = resolve(target, (*chain, target))
+        own = {k: v for k, v in entry.items() if k != word}
+        return base | own if isinstance(base, dict) else base  # what is no mapping is found wrong on validation
 
     for name in section:
         done[name] = resolve(name, (name,))
@@ -377,7 +386,7 @@ def _replaced(value: dict[str, Any], path: tuple[str, ...], change: Any) -> dict
 
 def _bad(error: ValidationError, raw: dict[str, Any], file: str) -> BadInput:
     first = error.errors()[0]
-    place = [str(p) for p in first["loc"]]
+    place = _place(first["loc"], raw, missing=first["type"] == "missing")
     expected, found = first["msg"].removeprefix("Value error, "), repr(first["input"])
     remedy = "mend the value; config/README.md explains every key"
     if first["type"] == "extra_forbidden":
@@ -390,6 +399,18 @@ def _bad(error: ValidationError, raw: dict[str, Any], file: str) -> BadInput:
     return BadInput(
         file=file, field=".".join(place) or "(whole)", found=found[:200] + more, expected=expected, remedy=remedy
     )
+
+
+def _place(loc: tuple[int | str, ...], raw: Any, *, missing: bool) -> list[str]:
+    """The path of an error as the file has it: without the names of union members that pydantic puts in."""
+    place = []
+    for part in loc:
+        try:
+            raw = raw[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        place.append(str(part))
+    return [*place, str(loc[-1])] if missing else place
 
 
 def _known_keys(place: list[str]) -> list[str]:
@@ -426,11 +447,18 @@ def _check_names(study: Study, file: str) -> None:
 
     if study.seeds.curate:
         known("seeds.curate.endpoint", study.seeds.curate.endpoint, study.endpoints)
+    rewriting: list[str] = []
     for name, e in study.evolve.evolutions.items():
         where = f"evolve.evolutions.{name}"
         known(f"{where}.endpoint", e.endpoint, study.endpoints)
         known(f"{where}.judge.endpoint", e.judge.endpoint if e.judge else None, study.endpoints)
-        known(f"{where}.calls.same_as", e.calls.same_as if e.calls else None, study.evolve.evolutions)
+        known(
+            f"{where}.calls.same_as",
+            e.calls.same_as if e.calls else None,
+            rewriting,
+            "name an evolution that rewrites seeds and stands above this one",
+        )
+        rewriting += [name] if e.from_ == "seeds" else []
     for name, entries in study.train.mixtures.items():
         for place, entry in enumerate(entries):
             known(f"train.mixtures.{name}.{place}.evolution", entry.evolution, study.evolve.evolutions)
@@ -453,9 +481,9 @@ def load(path: str | Path) -> Study:
             expected="a study in YAML",
             remedy="give the path of a study",
         ) from None
-    except yaml.YAMLError as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadInput(
-            file=file, field="(file)", found=str(error), expected="YAML", remedy="mend the line that is named"
+            file=file, field="(file)", found=str(error), expected="YAML in UTF-8", remedy="mend what is named"
         ) from None
     if not isinstance(raw, dict):
         raise BadInput(

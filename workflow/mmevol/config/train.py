@@ -27,6 +27,8 @@ class TinyModel(_Model):
     vocabulary: int = Field(default=768, ge=300, description="entries of the byte-level tokenizer, at most")
     image_size: int = Field(default=80, gt=0, description="px; every picture is one tile of this side")
     patch_size: int = Field(default=20, gt=0, description="px")
+    image_mean: float = Field(default=0.95, description="of a picture's values in 0..1; the drawn world's light ground")
+    image_std: float = Field(default=0.25, gt=0)
     tower_width: int = 128
     tower_layers: int = 2
     width: int = Field(default=128, description="hidden size of the language model")

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -167,15 +168,16 @@ def _json_of(answer: Answer) -> dict[str, Any] | Rejected:
         return Rejected(Reason.CONTENT_FILTER, "the reply was withheld by a content filter")
     if answer.refusal:
         return Rejected(Reason.REFUSAL, "the request was refused")
-    text = answer.text.strip()
-    if text.startswith("```"):
-        text = text.partition("\n")[2].rpartition("```")[0]
+    with suppress(orjson.JSONDecodeError):
+        return _object(orjson.loads(answer.text))
+    start, end = answer.text.find("{"), answer.text.rfind("}") + 1
+    if start < 0:
+        return Rejected(Reason.REFUSAL, "the reply holds no JSON")
     try:
-        value = orjson.loads(text)
+        return _object(orjson.loads(answer.text[start:end]))
     except orjson.JSONDecodeError as error:
-        if "{" not in text:
-            return Rejected(Reason.REFUSAL, "the reply holds no JSON")
         return Rejected(Reason.INVALID_JSON, f"the reply is not valid JSON: {error}")
-    if not isinstance(value, dict):
-        return Rejected(Reason.SCHEMA, "the reply is not a JSON object")
-    return value
+
+
+def _object(value: Any) -> dict[str, Any] | Rejected:
+    return value if isinstance(value, dict) else Rejected(Reason.SCHEMA, "the reply is not a JSON object")

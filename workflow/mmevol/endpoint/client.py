@@ -69,16 +69,22 @@ def read_answer(body: bytes) -> Answer:
         choice, usage = value["choices"][0], value.get("usage") or {}
         details = usage.get("prompt_tokens_details") or {}
         return Answer(
-            text=choice["message"].get("content") or "",
-            finish=choice.get("finish_reason") or "stop",
-            refusal=choice["message"].get("refusal") or "",
-            model=value.get("model") or "",
-            input_tokens=usage.get("prompt_tokens") or 0,
-            cached_tokens=details.get("cached_tokens") or 0,
-            output_tokens=usage.get("completion_tokens") or 0,
+            text=_text(choice["message"].get("content")),
+            finish=_text(choice.get("finish_reason")) or "stop",
+            refusal=_text(choice["message"].get("refusal")),
+            model=_text(value.get("model")),
+            input_tokens=int(usage.get("prompt_tokens") or 0),
+            cached_tokens=int(details.get("cached_tokens") or 0),
+            output_tokens=int(usage.get("completion_tokens") or 0),
         )
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"not a chat completion: {body[:200]!r}") from error
+
+
+def _text(value: object) -> str:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} where a text belongs")
+    return value or ""
 
 
 class Client:
@@ -91,8 +97,10 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self._starting = asyncio.Lock()
         self._slots = asyncio.Semaphore(connection.concurrency)
+        self._token: str | None = None
         self._pause_until = 0.0
-        self._last_answer = time.monotonic()
+        self._last_answer = 0.0
+        self.in_flight = 0
 
     async def close(self) -> None:
         """Close the connections."""
@@ -118,24 +126,33 @@ class Client:
     async def send(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Send until a complete answer comes. Raises `Outage` (see the module) and `BadInput` (at the start)."""
         async with self._slots:
-            self.job.check_budget()
             await self._start()
-            attempt = 0
-            while True:
-                await self._wait_for_pause()
-                answer = await self._try(body, headers | {"X-MMEvol-Transport-Attempt": str(attempt)}, attempt)
-                if answer:
-                    self._last_answer = time.monotonic()
-                    self.usage.asked += 1
-                    self.usage.input_tokens += answer.input_tokens
-                    self.usage.cached_tokens += answer.cached_tokens
-                    self.usage.output_tokens += answer.output_tokens
-                    return answer
-                attempt += 1
-                silent = time.monotonic() - self._last_answer
-                if silent > self.connection.patience:
-                    kinds = ", ".join(f"{k} × {n}" for k, n in self.usage.errors.most_common())
-                    raise Outage(f"endpoint {self.name}: no answer for {silent:.0f} s ({kinds}); run again to resume")
+            await self.job.check_budget()
+            self.in_flight += 1
+            try:
+                answer = await self._until_answered(body, headers)
+            finally:
+                self.in_flight -= 1
+            self.usage.asked += 1
+            self.usage.input_tokens += answer.input_tokens
+            self.usage.cached_tokens += answer.cached_tokens
+            self.usage.output_tokens += answer.output_tokens
+            return answer
+
+    async def _until_answered(self, body: bytes, headers: dict[str, str]) -> Answer:
+        """Try again until an answer comes, or nothing has come to anyone for `patience` seconds since this request began."""
+        began, attempt = time.monotonic(), 0
+        while True:
+            await self._wait_for_pause()
+            answer = await self._try(body, headers | {"X-MMEvol-Transport-Attempt": str(attempt)}, attempt)
+            if answer:
+                self._last_answer = time.monotonic()
+                return answer
+            attempt += 1
+            silent = time.monotonic() - max(began, self._last_answer)
+            if silent > self.connection.patience:
+                kinds = ", ".join(f"{k} × {n}" for k, n in self.usage.errors.most_common())
+                raise Outage(f"endpoint {self.name}: no answer for {silent:.0f} s ({kinds}); run again to resume")
 
     async def _try(self, body: bytes, headers: dict[str, str], attempt: int) -> Answer | None:
         """One HTTP request: the answer, or None after the delay that its failure asks for."""
@@ -149,6 +166,10 @@ class Client:
                 if response.status == 200:
                     return read_answer(content)
                 self.usage.errors[str(response.status)] += 1
+                if response.status in (401, 403) and not self.usage.asked:
+                    raise self._unwelcome(response.status)
+                if response.status == 400 and _filtered(content):
+                    return Answer("", "content_filter", "", "", 0, 0, 0)
                 if response.status not in RETRIED:
                     raise Outage(self._refused(response.status, content))
                 if response.status in (429, 503):
@@ -165,6 +186,7 @@ class Client:
 
     def _refused(self, status: int, content: bytes) -> str:
         said = content[:300].decode(errors="replace")
+        said = said.replace(self._token, "***") if self._token else said
         return f"endpoint {self.name} answered {status}: {said}; nothing was kept of it, run again to resume"
 
     async def _wait_for_pause(self) -> None:
@@ -196,7 +218,7 @@ class Client:
             except BaseException:
                 await session.close()
                 raise
-            self._session, self._last_answer = session, time.monotonic()
+            self._session, self._token = session, token
 
     def _key(self) -> str | None:
         """The key from the environment. Raises `BadInput` where it is missing or would travel in the clear."""
@@ -222,14 +244,24 @@ class Client:
                 "base_url", found, "a running OpenAI-compatible server", "start it or mend the address"
             ) from error
         if status in (401, 403):
-            raise self._bad(
-                "api_key_env", f"the server answered {status}", "a key that it accepts", "mend the key"
-            ) from None
+            raise self._unwelcome(status)
+
+    def _unwelcome(self, status: int) -> BadInput:
+        return self._bad("api_key_env", f"the server answered {status}", "a key that it accepts", "mend the key")
 
     def _bad(self, name: str, found: str, expected: str, remedy: str) -> BadInput:
         return BadInput(
             file="the study", field=f"endpoints.{self.name}.{name}", found=found, expected=expected, remedy=remedy
         )
+
+
+def _filtered(content: bytes) -> bool:
+    """Was the question itself withheld by the provider's filter? Azure and OpenAI say so with a 400."""
+    try:
+        code = orjson.loads(content)["error"]["code"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return code in ("content_filter", "content_policy_violation")
 
 
 def _retry_after(value: str | None) -> float:
@@ -260,6 +292,14 @@ class Clients:
 
     def client(self, name: str, identity: Identity) -> Client:
         """The client of an endpoint of the study."""
+        if name not in self.run.connections:
+            raise BadInput(
+                file="--run",
+                field=f"connections.{name}",
+                found="nothing",
+                expected="how the endpoint is reached: launch or base_url",
+                remedy="pass what the rule passes: `snakemake -n -p` shows it",
+            )
         client = Client(name, identity, self.run.connections[name], self)
         self.clients.append(client)
         return client
@@ -284,19 +324,24 @@ class Clients:
         """What all endpoints cost so far."""
         return sum(c.usage.money(c.connection.prices) for c in self.clients)
 
-    def check_budget(self) -> None:
-        """Raises `Outage` when a budget is spent."""
+    async def check_budget(self) -> None:
+        """Raises `Outage` when a budget is spent, once the answers that are on their way have come and are kept."""
         used = [c.usage for c in self.clients]
         spent = {
-            "requests": sum(u.asked for u in used),
+            "requests": sum(u.asked for u in used) + self._in_flight(),
             "tokens": sum(u.input_tokens + u.output_tokens for u in used),
             "money": self.money(),
         }
         for name, limit in self.budget.model_dump().items():
             if limit is not None and spent[name] >= limit:
+                while self._in_flight():
+                    await asyncio.sleep(0.05)
                 raise Outage(
                     f"evolve.budget.{name} of this shard is spent ({spent[name]:g} of {limit:g}); raise it to go on"
                 )
+
+    def _in_flight(self) -> int:
+        return sum(c.in_flight for c in self.clients)
 
     def write_usage(self, path: Path, seconds: float) -> None:
         """Write what the job asked and what it cost, by endpoint."""

@@ -72,6 +72,7 @@ def with_frontier(seeds: Path, frontier: Path | None) -> Iterator[tuple[SeedReco
                 row = next(rows, None)
         if versions:
             yield record, versions
+    assert row is None, f"{frontier} has record {row.version.record}, {seeds} has it not, or elsewhere"
 
 
 class RoundAsker:

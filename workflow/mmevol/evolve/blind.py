@@ -23,9 +23,9 @@ SHORT = 4
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words without articles and punctuation, numbers as digits."""
+    """Lower-case words without punctuation and, where others remain, without articles; numbers as digits."""
     found = re.findall(r"\d+(?:\.\d+)?|\w+", text.lower())
-    return [NUMBERS.get(w, w) for w in found if w not in ("a", "an", "the")]
+    return [NUMBERS.get(w, w) for w in found if w not in ("a", "an", "the")] or found
 
 
 def same_answer(reply: str, answer: str) -> bool:
@@ -70,7 +70,8 @@ async def answered_blind(asker: Asker, version: Version, *, draws: int, attempts
         if version.id not in found:
             return None
         said = found[version.id]
-        right = chosen_option(said, shown) == qa.answer if qa.options else same_answer(said, qa.answer)
+        chosen = chosen_option(said, shown)
+        right = chosen == qa.answer if qa.options else same_answer(chosen or said, qa.answer)
         if not right:
             return Verdict(
                 judge=asker.client.identity.model, name="answered_blind", value=0.0, reason=f"said: {said[:80]}"

@@ -24,7 +24,7 @@ CUE = re.compile(
 """A request to reason, as the reasoning direction ends its questions."""
 
 BOX_TOLERANCE = 0.0015
-"""Coordinates are written with three decimals, some models cut instead of rounding."""
+"""Coordinates are written with three decimals, some models cut instead of rounding; or they are whole pixels."""
 
 SKILL_WORDS = {
     "ground": "grounding",
@@ -66,12 +66,14 @@ def chosen_option(answer: str, options: list[str]) -> str | None:
     return None
 
 
-def invented_box(texts: list[str], objects: list[Object]) -> str | None:
-    """The first box in the texts that is no object's."""
+def invented_box(texts: list[str], objects: list[Object], size: tuple[int, int] | None = None) -> str | None:
+    """The first box in the texts that is no object's. `size`: width and height in px, where known."""
+    width, height = (max(BOX_TOLERANCE, 0.5 / side + 0.0006) for side in size or (1000, 1000))
+    near = (width, height, width, height)
     for text in texts:
         for match in BOX.finditer(text):
             box = [float(g) for g in match.groups()]
-            if not any(all(abs(a - b) <= BOX_TOLERANCE for a, b in zip(box, o.bbox, strict=True)) for o in objects):
+            if not any(all(abs(a - b) <= n for a, b, n in zip(box, o.bbox, near, strict=True)) for o in objects):
                 return match[0]
     return None
 
@@ -85,6 +87,8 @@ def read_candidate(item: Any, record: SeedRecord, direction: str, *, checks: boo
             answer = chosen
         elif reply.options:
             return Rejected(Reason.OPTIONS_WITHOUT_ANSWER, f"the answer {answer[:60]!r} is none of the options")
+        if len(reply.options) > len(LETTERS):
+            return Rejected(Reason.SCHEMA, f"field options: {len(reply.options)} options, at most {len(LETTERS)}")
         if not answer.strip() or not reply.question.strip():
             return Rejected(Reason.EMPTY_ANSWER, "question and answer must not be empty")
         qa = QA(
@@ -115,6 +119,7 @@ def structural_fault(qa: QA, record: SeedRecord, direction: str) -> Rejected | N
         *(s.description for s in qa.steps),
         *(s.manipulation or "" for s in qa.steps),
     ]
-    if box := invented_box(texts, record.objects):
+    size = (record.width, record.height) if record.width and record.height else None
+    if box := invented_box(texts, record.objects, size):
         return Rejected(Reason.INVENTED_BOX, f"the box {box} is not among the annotations")
     return None

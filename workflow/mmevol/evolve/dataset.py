@@ -57,7 +57,7 @@ def lineages(seeds: Path, rounds: Iterable[Round]) -> Iterator[tuple[SeedRecord,
         for stream in streams:
             name, pairs = next(stream)
             assert name == record.key, f"a round is about {name} where the seeds have {record.key}"
-            rows += sorted((candidate_row(record, c, o) for c, o in pairs), key=lambda row: str(row["id"]))
+            rows += sorted((candidate_row(record, c, o) for c, o in pairs), key=lambda row: (row["round"], row["id"]))
         yield record, rows
 
 

@@ -65,7 +65,10 @@ def judged(candidates: Path, before: Path | None) -> Iterator[tuple[Candidate, l
             assert name == record, f"{before} and {candidates} differ at record {name} / {record}"
             old = {row.version.id: row.history for row in group}
         for candidate in some:
-            yield candidate, [*old.get(candidate.parent.id, []), text_of(candidate.parent.qa)]
+            yield candidate, [*(old.pop(candidate.parent.id) if before else []), text_of(candidate.parent.qa)]
+        assert not old, f"{candidates} has no row for {', '.join(old)} of {before}"
+    rest = next(groups, None)
+    assert rest is None, f"{candidates} has no row for the records of {before} from {rest and rest[0]} on"
 
 
 def eliminate(

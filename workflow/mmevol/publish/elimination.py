@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mmevol.config.publish import RoundsSettings
 from mmevol.publish.intervals import wilson
+from mmevol.publish.provenance import record
 from mmevol.publish.table import Cell, Table, write_table
 from mmevol.store import read_dicts
 
@@ -86,15 +87,14 @@ def elimination(settings: RoundsSettings, *, evolve: Path, out: Path) -> None:
 
     Reads ``<evolution>/faults.parquet`` and ``<evolution>/round_<n>/ledger/<shard>.parquet``.
     """
-
-    def tried() -> Iterator[Tried]:
-        for name, numbers in settings.evolutions.items():
-            ledgers = (
-                evolve / name / f"round_{n}" / "ledger" / f"{shard}.parquet"
-                for n in numbers
-                if n
-                for shard in range(settings.shards)
-            )
-            yield from joined(evolve / name / "faults.parquet", ledgers)
-
-    write_table(out, elimination_table(tried()))
+    shards = [f"{shard}.parquet" for shard in range(settings.shards)]
+    files = {
+        evolve / name / "faults.parquet": [
+            evolve / name / f"round_{n}" / "ledger" / s for n in numbers if n for s in shards
+        ]
+        for name, numbers in settings.evolutions.items()
+    }
+    written = write_table(
+        out, elimination_table(one for faults, ledgers in files.items() for one in joined(faults, ledgers))
+    )
+    record(out, outputs=written, inputs=[*files, *chain.from_iterable(files.values())], settings=settings)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmevol.config.publish import FindingsSettings
+from mmevol.publish.provenance import record
 from mmevol.publish.results import AVERAGE, signed
 from mmevol.publish.table import read_table
 from mmevol.store import write_text
@@ -59,9 +60,9 @@ def yields(evolution: str, rounds: Rows) -> str:
     return f"Yield: {evolution} sent {sent:,} Q&A: {percent(survived)} survived (by round {each}), {', '.join(parts)}."
 
 
-def gates(elimination: Rows | None) -> str:
+def gates(elimination: Rows) -> str:
     """Line 3: recall and precision of the gates against planted faults."""
-    found = {(r["of"], r["name"]): r for r in elimination or ()}
+    found = {(r["of"], r["name"]): r for r in elimination}
     recall, alarms = found.get(("recall", "all faults")), found.get(("false alarms", "no fault"))
     if not recall:
         return "Gates: not measured (no faults were planted)."
@@ -84,11 +85,13 @@ def findings(settings: FindingsSettings, *, tables: Path, out: Path) -> None:
 
     A study that does not measure one of them has no such file; its line says so.
     """
-
-    def rows(name: str) -> Rows | None:
-        path = tables / f"{name}.csv"
-        return read_table(path) if path.exists() else None
-
-    evolved = yields(settings.evolution, rows("rounds") or ()) if settings.evolution else "Yield: nothing was evolved."
-    lines = [gain(settings, rows("benchmarks") or ()), evolved, gates(rows("elimination"))]
+    files = {
+        name: path for name in ("benchmarks", "rounds", "elimination") if (path := tables / f"{name}.csv").exists()
+    }
+    rows: dict[str, Rows] = {name: read_table(path) for name, path in files.items()}
+    evolved = (
+        yields(settings.evolution, rows.get("rounds", ())) if settings.evolution else "Yield: nothing was evolved."
+    )
+    lines = [gain(settings, rows.get("benchmarks", ())), evolved, gates(rows.get("elimination", ()))]
     write_text(out, "\n".join(lines) + "\n")
+    record(out.with_suffix(""), outputs=[out], inputs=files.values(), settings=settings)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mmevol.config import BENCHMARKS
 from mmevol.config.publish import PaperSettings
+from mmevol.publish.provenance import record
 from mmevol.publish.results import AVERAGE
 from mmevol.publish.table import Cell, Table, read_table, write_table
 from mmevol.records import BadInput
@@ -68,4 +69,5 @@ def paper_table(settings: PaperSettings, benchmarks: Path) -> Table:
 
 def paper(settings: PaperSettings, *, benchmarks: Path, out: Path) -> None:
     """`mmevol publish paper`: write the table `out` (path without suffix)."""
-    write_table(out, paper_table(settings, benchmarks))
+    written = write_table(out, paper_table(settings, benchmarks))
+    record(out, outputs=written, inputs=[SOURCE, benchmarks], settings=settings)

@@ -4,9 +4,10 @@ import json
 import platform
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import distributions
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mmevol.store import file_digest, write_text
 SCHEMA = "mmevol-provenance/1"
 
 
+@cache
 def git_state(folder: Path) -> dict[str, Any]:
     """Commit of the checkout that holds `folder`, and whether tracked files differ from it; None where there is none."""
 
@@ -31,25 +33,32 @@ def git_state(folder: Path) -> dict[str, Any]:
     return {"commit": git("rev-parse", "HEAD"), "dirty": None if changed is None else bool(changed)}
 
 
+@cache
 def environment() -> dict[str, str]:
     """Python, platform, and a digest over name and version of every installed package."""
-    packages = sorted(f"{d.name.lower()}=={d.version}" for d in distributions())
+    packages = sorted({path.stem for folder in sys.path for path in Path(folder).glob("*.dist-info")})
     return {"python": platform.python_version(), "platform": platform.platform(), "packages": digest(*packages)}
 
 
 def files(paths: Iterable[Path]) -> dict[str, str]:
-    """sha256 by path as given."""
-    return {str(path): file_digest(path) for path in paths}
+    """sha256 by path, from the working directory where the file is below it."""
+    here = Path.cwd()
+    return {
+        str(path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path): file_digest(path)
+        for path in paths
+    }
 
 
-def cost(usage: Iterable[Path]) -> dict[str, float]:
-    """The numbers of several usage files added up (requests, tokens, money, seconds …)."""
-    total: dict[str, float] = {}
+def cost(usage: Iterable[Path]) -> dict[str, Any]:
+    """The numbers of several jobs' usage files added up: seconds, and by endpoint what was asked, tokens and money."""
+    seconds, endpoints = 0.0, dict[str, Counter[str]]()
     for path in usage:
-        for name, value in json.loads(path.read_text(encoding="utf-8")).items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                total[name] = total.get(name, 0) + value
-    return total
+        value = json.loads(path.read_text(encoding="utf-8"))
+        seconds += value["seconds"]
+        for row in value["endpoints"]:
+            numbers = {k: v for k, v in row.items() if isinstance(v, int | float)}
+            endpoints.setdefault(row["endpoint"], Counter()).update(numbers)
+    return {"seconds": round(seconds, 3), "endpoints": {name: dict(sums) for name, sums in endpoints.items()}}
 
 
 def record(
@@ -58,19 +67,18 @@ def record(
     outputs: Sequence[Path],
     inputs: Iterable[Path],
     settings: Section,
-    usage: Iterable[Path] = (),
-    command: Sequence[str] | None = None,
+    usage: Sequence[Path] = (),
 ) -> Path:
     """Write ``out``.provenance.json: command, commit, settings (defaults left out), digests, environment, time, cost."""
     value = {
         "schema": SCHEMA,
-        "command": list(command or sys.argv),
+        "command": sys.argv,
         "git": git_state(Path(__file__).parent),
         "settings": json.loads(settings.dump()),
         "inputs": files(inputs),
         "outputs": files(outputs),
         "environment": environment(),
-        "cost": cost(usage) or None,
+        "cost": cost(usage) if usage else None,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     path = out.with_name(f"{out.name}.provenance.json")

@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from mmevol.config import DISPLAY
 from mmevol.config.publish import ResultsSettings
 from mmevol.publish.intervals import Estimate, cluster_sums, estimate, mean_sums, rows_spread, seeds_spread
+from mmevol.publish.provenance import record
 from mmevol.publish.table import Cell, Table, write_table
 
 AVERAGE = "average"
@@ -82,16 +83,17 @@ def combined(parts: Sequence[Measured]) -> Measured:
     )
 
 
+def score_files(settings: ResultsSettings, evaluate: Path, arm: str, benchmark: str) -> list[Path]:
+    """The score file of every training run of an arm."""
+    runs = [evaluate / arm / f"seed_{seed}" for seed in settings.arms[arm]]
+    return [run / benchmark / f"score.{settings.rules}.json" for run in runs]
+
+
 def read_scores(settings: ResultsSettings, evaluate: Path) -> Scores:
     """All scores below ``evaluate``, with the average over the benchmarks that have a number for every arm."""
     scores: Scores = {
-        arm: {
-            benchmark: measured(
-                [evaluate / arm / f"seed_{seed}" / benchmark / f"score.{settings.rules}.json" for seed in seeds]
-            )
-            for benchmark in settings.benchmarks
-        }
-        for arm, seeds in settings.arms.items()
+        arm: {b: measured(score_files(settings, evaluate, arm, b)) for b in settings.benchmarks}
+        for arm in settings.arms
     }
     for row in scores.values():
         known = [part for b in averaged(scores, settings.benchmarks) if (part := row[b])]
@@ -246,5 +248,8 @@ def results(settings: ResultsSettings, *, evaluate: Path, main: Path, benchmarks
     `evaluate` is the folder that holds ``<arm>/seed_<k>/<benchmark>/score.<rules>.json``.
     """
     scores = read_scores(settings, evaluate)
-    write_table(main, main_data(scores, settings), main_shown(scores, settings))
-    write_table(benchmarks, details(scores, settings))
+    read = [f for arm in settings.arms for b in settings.benchmarks for f in score_files(settings, evaluate, arm, b)]
+    written = write_table(main, main_data(scores, settings), main_shown(scores, settings))
+    record(main, outputs=written, inputs=read, settings=settings)
+    written = write_table(benchmarks, details(scores, settings))
+    record(benchmarks, outputs=written, inputs=read, settings=settings)

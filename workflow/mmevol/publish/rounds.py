@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmevol.config.publish import RoundsSettings
+from mmevol.publish.provenance import record
 from mmevol.publish.table import Cell, Table, write_table
 from mmevol.records import DIRECTIONS, Reason
 from mmevol.store import read_dicts
@@ -178,9 +179,18 @@ def rounds(settings: RoundsSettings, *, shards: list[Path], evolve: Path, out: P
     `shards`: the seeds, a file a shard in order; `evolve`: the folder of all evolutions. Streams; raises `AssertionError` where a
     ledger does not close.
     """
-    found = [
-        read_round(name, number, folder=evolve / name / f"round_{number}", seeds=shards)
-        for name, numbers in settings.evolutions.items()
-        for number in numbers
+    folders = [
+        (name, n, evolve / name / f"round_{n}") for name, numbers in settings.evolutions.items() for n in numbers
     ]
-    write_table(out, *rounds_tables(found))
+    found = [read_round(name, n, folder=folder, seeds=shards) for name, n, folder in folders]
+    written = write_table(out, *rounds_tables(found))
+    parts = [f"{part}/{i}" for part in ("candidates", "ledger") for i in range(len(shards))]
+    read = [folder / f"{part}.parquet" for _, _, folder in folders for part in parts]
+    usage = [folder / "usage" / f"{i}.json" for _, _, folder in folders for i in range(len(shards))]
+    record(
+        out,
+        outputs=written,
+        inputs=[*shards, *(path for path in read if path.exists())],
+        settings=settings,
+        usage=[path for path in usage if path.exists()],
+    )

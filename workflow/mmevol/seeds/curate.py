@@ -31,10 +31,10 @@ def read_qas(reply: dict[str, Any], ids: Any) -> tuple[dict[str, list[QA]], dict
     good: list[QA] = []
     for item in items if isinstance(items, list) else []:
         try:
-            qa = QA.model_validate(item)
-        except ValidationError:
+            qa = QA.model_validate({k: v for k, v in item.items() if k in QA.model_fields})
+        except (AttributeError, ValidationError):
             continue
-        if not qa.options and qa not in good:
+        if not qa.options and qa.question.strip() and qa.answer.strip() and qa not in good:
             good.append(qa)
     if good:
         return {ids[0]: good}, {}

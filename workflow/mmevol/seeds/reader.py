@@ -182,8 +182,9 @@ def _list(raw: Raw, field: str, where: str) -> list[Any]:
 def _objects(raw: Raw, where: str) -> list[Object]:
     objects = []
     for number, entry in enumerate(_list(raw, "det", where)):
-        if isinstance(entry, dict) and entry.get("attributes"):  # Parquet: pairs, or a column for every name anywhere
-            entry = entry | {"attributes": {k: v for k, v in dict(entry["attributes"]).items() if v is not None}}
+        if isinstance(entry, dict) and "attributes" in entry:  # Parquet: pairs, or None for what only others have
+            known = {k: v for k, v in dict(entry["attributes"] or {}).items() if v is not None}
+            entry = entry | {"attributes": known}
         try:
             objects.append(Object.model_validate(entry))
         except ValidationError as error:

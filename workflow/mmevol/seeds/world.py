@@ -154,10 +154,8 @@ def _outline(thing: Thing) -> list[tuple[float, float]]:
         corners = [(r * math.sin(a), -r * math.cos(a)) for r, a in rays]
         xs, ys = zip(*corners, strict=True)
         unit = [((x - min(xs)) / (max(xs) - min(xs)), (y - min(ys)) / (max(ys) - min(ys))) for x, y in corners]
-    k, reach = (
-        SUPERSAMPLING,
-        thing.side * SUPERSAMPLING - 1,
-    )  # an outline's last pixel lies inside
+    k = SUPERSAMPLING
+    reach = thing.side * k - 1  # an outline's last pixel lies inside
     return [(thing.left * k + x * reach, thing.top * k + y * reach) for x, y in unit]
 
 
@@ -190,10 +188,7 @@ def picture(things: Sequence[Thing], image_size: int, background: int) -> Image.
             high = tuple(c + thing.side * SUPERSAMPLING - 1 for c in low)
             pen.ellipse((*low, *high), fill=RGB[thing.color])
         else:
-            pen.polygon(
-                [(x * SUPERSAMPLING, y * SUPERSAMPLING) for x, y in _outline(thing)],
-                fill=RGB[thing.color],
-            )
+            pen.polygon(_outline(thing), fill=RGB[thing.color])
     image = big.reduce(SUPERSAMPLING)
     for thing in things:
         if thing.text:

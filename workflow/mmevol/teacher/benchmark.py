@@ -1,7 +1,7 @@
 """Benchmark judges by symbolic rules: which option a prediction means, yes or no, whether it is right, and what it says.
 
-Each takes the fields of the request's ``data`` (question, options as [letter, text] pairs, answer, prediction; for ``mia_score``
-instruction, components, weights, prediction) and gives the text that the benchmark's own parser reads.
+Each takes the fields of the request's ``data`` (question, options as [letter, text] pairs, answer, prediction, answer_type; for
+``mia_score`` components, weights, prediction) and gives the text that the benchmark's own parser reads.
 """
 
 import re
@@ -62,9 +62,11 @@ def extract_answer(data: dict[str, Any]) -> str:
     if options:
         letter = match_option(data)
         return next((str(text) for name, text in options if name == letter), "")
-    wants_number = str(data.get("answer_type", "")) in ("integer", "float") or bool(_NUMBER.search(prediction))
-    if wants_number:
-        numbers = _NUMBER.findall(prediction) or [w for w in _words(prediction) if w.isdigit()]
+    if data.get("answer_type") == "list":
+        lists = re.findall(r"\[[^\[\]]*\]", prediction)
+        return str(lists[-1]) if lists else ""
+    numbers = _NUMBER.findall(prediction) or [word for word in _words(prediction) if word.isdigit()]
+    if numbers or data.get("answer_type") in ("integer", "float"):
         return str(numbers[-1]).replace(",", "") if numbers else ""
     said = match_yes_no(data)
     if said != "Unknown":
@@ -72,33 +74,60 @@ def extract_answer(data: dict[str, Any]) -> str:
     return prediction.rstrip(".").rsplit(" is ", 1)[-1].strip()
 
 
+def judge_answer(data: dict[str, Any]) -> str:
+    """``correct``, ``incorrect`` or ``unclear``: whether the prediction says what the reference (``answer``) says."""
+    prediction, answer = str(data["prediction"]), str(data["answer"])
+    said, right = match_yes_no(data), match_yes_no({"prediction": answer})
+    if not _words(prediction) or re.search(r"\b(cannot|can't|unclear|unknown|not sure)\b", prediction.lower()):
+        return "unclear"
+    if _holds(prediction, answer) or (_holds(answer, prediction) and said == "Unknown"):
+        return "correct"
+    if "Unknown" not in (said, right):
+        return "correct" if said == right else "incorrect"
+    wanted = {word for word in _words(answer) if len(word) > 2}
+    return "correct" if len(wanted & set(_words(prediction))) > len(wanted) / 2 else "incorrect"
+
+
 def _meets(component: str, prediction: str) -> float:
     """How far, 0 to 1, a prediction meets a component of an instruction: by the rule that its words name, else by shared words."""
     text, said = component.lower(), prediction.strip()
-    quoted = re.findall(r"[\"'“‘]([^\"'”’]+)[\"'”’]", component)
     if not said:
         return 0.0
-    if quoted:
-        start, end = said.lower().startswith(quoted[0].lower()), said.lower().rstrip(".").endswith(quoted[0].lower())
-        inside = all(part.lower() in said.lower() for part in quoted)
-        negated = re.search(r"\b(not|without|avoid|never)\b", text)
-        met = start if re.search(r"\b(start|begin)", text) else end if re.search(r"\bend", text) else inside
-        return float(met != bool(negated))
+    if quoted := re.findall(r'["“]([^"”]+)["”]', component):
+        return float(_quotes_met(text, quoted, said))
     if re.search(r"capital|upper-?\s?case", text):
         return float(said.isupper())
     if re.search(r"lower-?\s?case", text):
         return float(said.islower())
-    if match := re.search(r"(one|two|three|four|five|six|seven|eight|nine|ten|\d+) words?", text):
-        count = int(match[1]) if match[1].isdigit() else NUMBER_WORDS.index(match[1])
-        have = len(said.split())
-        limit = have <= count if re.search(r"at most|no more|up to|fewer|less", text) else have == count
-        return float(have >= count if "at least" in text else limit)
+    if match := re.search(rf"({'|'.join(NUMBER_WORDS)}|\d+) words?\b", text):
+        return float(_length_met(text, _number(match[1]), len(said.split())))
     if re.search(r"\byes\b.*\bno\b", text):
         return float(match_yes_no({"prediction": said}) != "Unknown")
-    if "number" in text or "how many" in text or "count" in text:
-        return float(any(w.isdigit() for w in _words(said)))
-    wanted = {w for w in _words(component) if len(w) > 3}
+    if re.search(r"\b(number|count|how many)\b", text):
+        return float(any(word.isdigit() for word in _words(said)))
+    wanted = {word for word in _words(component) if len(word) > 3}
     return len(wanted & set(_words(said))) / len(wanted) if wanted else 1.0
+
+
+def _number(word: str) -> int:
+    return int(word) if word.isdigit() else NUMBER_WORDS.index(word)
+
+
+def _quotes_met(text: str, quoted: list[str], said: str) -> bool:
+    """Whether a prediction starts with, ends with, holds or avoids what a component quotes."""
+    first, lower = quoted[0].lower(), said.lower()
+    if re.search(r"\b(start|begin)", text):
+        return lower.startswith(first)
+    if re.search(r"\bends?\b", text):
+        return lower.rstrip(".").endswith(first)
+    held = [_holds(said, part) if _words(part) else part in said for part in quoted]
+    return not any(held) if re.search(r"\b(not|without|avoid|avoids|never)\b", text) else all(held)
+
+
+def _length_met(text: str, limit: int, have: int) -> bool:
+    if "at least" in text:
+        return have >= limit
+    return have <= limit if re.search(r"at most|no more|up to|fewer|less", text) else have == limit
 
 
 def mia_score(data: dict[str, Any]) -> str:
@@ -111,15 +140,27 @@ def mia_score(data: dict[str, Any]) -> str:
     return ", ".join([*pieces, f"total score: {sum(scores)}/{sum(weights)}"]) + "."
 
 
-_JUDGES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "match_option": match_option,
-    "match_yes_no": match_yes_no,
-    "blink_yes_no": blink_yes_no,
-    "extract_answer": extract_answer,
-    "mia_score": mia_score,
+_JUDGES: dict[str, tuple[Callable[[dict[str, Any]], str], tuple[str, ...]]] = {
+    "match_option": (match_option, ("options", "prediction")),
+    "match_yes_no": (match_yes_no, ("prediction",)),
+    "blink_yes_no": (blink_yes_no, ("options", "answer", "prediction")),
+    "extract_answer": (extract_answer, ("prediction",)),
+    "mia_score": (mia_score, ("components", "weights", "prediction")),
+    "judge_answer": (judge_answer, ("answer", "prediction")),
 }
+"""Each task's judge, and the fields of ``data`` that it reads."""
+
+
+class BadData(ValueError):
+    """A field of a request's ``data`` is missing or not of the form that the task needs."""
 
 
 def reply(task: str, data: dict[str, Any]) -> str:
-    """The judge's text. Raises `KeyError` where a field that the task needs is missing from ``data``."""
-    return _JUDGES[task](data)
+    """The judge's text. Raises `BadData`."""
+    judge, fields = _JUDGES[task]
+    if missing := [field for field in fields if field not in data]:
+        raise BadData(f"{task} needs {', '.join(missing)}")
+    try:
+        return judge(data)
+    except (TypeError, ValueError) as error:
+        raise BadData(f"{task}: {error}") from error

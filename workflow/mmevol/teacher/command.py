@@ -6,15 +6,19 @@ import secrets
 import signal
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
 
 from mmevol.config import Faults
 from mmevol.records import BadInput, Request
+
+if TYPE_CHECKING:
+    from mmevol.teacher.server import Teacher
 
 TOKEN = "MMEVOL_TEACHER_TOKEN"
 
@@ -33,7 +37,7 @@ def _faults(text: str) -> Faults:
         ) from error
 
 
-def _token(path: Path | None) -> str:
+def token_of(path: Path | None) -> str:
     """The token of the environment, or of a file that only its owner reads; a file that is not there is made."""
     if path is None:
         if token := os.environ.get(TOKEN):
@@ -80,7 +84,7 @@ def serve(
 
     rates = _faults(faults)
     check(rates)
-    token = _token(token_file)
+    token = token_of(token_file)
     file: IO[bytes] | None = log.open("ab") if log else None
     teacher = Teacher(model=model, token=token, faults=rates, log=file)
     try:
@@ -90,38 +94,37 @@ def serve(
             file.close()
 
 
-async def _run(teacher: object, port: int, ready: str | None, until_eof: bool) -> None:
+async def _run(teacher: "Teacher", port: int, ready: str | None, until_eof: bool) -> None:
     import asyncio
 
     from aiohttp import web
 
-    from mmevol.teacher.server import Teacher
-
-    assert isinstance(teacher, Teacher)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(teacher.application(), access_log=None, shutdown_timeout=0.2)
+    runner = web.AppRunner(teacher.application(), access_log=None, shutdown_timeout=0.2, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
     await site.start()
-    _announce(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", ready)
+    announce(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", ready)
     if until_eof:
-        threading.Thread(target=_wait_for_eof, args=(lambda: loop.call_soon_threadsafe(stop.set),), daemon=True).start()
+        threading.Thread(
+            target=_wait_for_eof, args=(partial(loop.call_soon_threadsafe, stop.set),), daemon=True
+        ).start()
     await stop.wait()
     await runner.cleanup()
 
 
-def _wait_for_eof(then: object) -> None:
-    """Blocks until standard input ends, which it does when its other end dies. Reads below Python's buffer: a daemon thread
-    that holds the buffer's lock would crash the interpreter's end."""
+def _wait_for_eof(then: Callable[[], object]) -> None:
+    """Blocks until standard input ends, as it does when the starter dies; reads below Python's buffer, whose lock a daemon
+    thread must not hold when the interpreter ends."""
     while os.read(0, 65536):
         pass
-    assert callable(then)
     then()
 
 
-def _announce(url: str, ready: str | None) -> None:
+def announce(url: str, ready: str | None) -> None:
+    """Say where the server listens: on standard output, into an open descriptor, or as a file that appears whole."""
     if ready is None:
         print(url, flush=True)
     elif ready.isdigit():

@@ -12,9 +12,11 @@ LETTERS = "EFHKLMNPRTXZ"
 
 
 def absent_labels(scene: Scene) -> list[str]:
-    """Labels of the kind that the picture holds (shapes, or else things) which it does not hold."""
-    vocabulary = SHAPES if all(label in SHAPES for label in scene.counts) else THINGS
-    return [label for label in vocabulary if label not in scene.counts]
+    """Labels of the kind that the picture holds (common shapes, any shapes, or else things) which it does not hold."""
+    for vocabulary in (SHAPES[:4], SHAPES):
+        if scene.counts.keys() < set(vocabulary):
+            return [label for label in vocabulary if label not in scene.counts]
+    return [label for label in THINGS if label not in scene.counts]
 
 
 def alternatives(program: Query, value: str, scene: Scene, rng: Random) -> list[str]:

@@ -130,12 +130,14 @@ class Step:
 
 
 class Run:
-    """One execution. ``steps`` fills only when tracing; ``targets`` are the objects that the question is about."""
+    """One execution. ``steps`` fills only when tracing; ``targets`` are the objects that the question is about; ``value`` is
+    the answer once there is one."""
 
     def __init__(self, scene: Scene, *, trace: bool = False) -> None:
         self.scene, self.trace = scene, trace
         self.steps: list[Step] = []
         self.targets: list[int] = []
+        self.value = ""
         self._numbers = {"bbx": 0, "tgt": 0, "res": 0, "txt": 0}
 
     def _step(self, function: str, argument: str, result: str, description: str, skill: str) -> str:
@@ -219,6 +221,10 @@ class Run:
 
     def answer(self, program: Program) -> str:
         """The program's answer as text. Raises `Unanswerable`."""
+        self.value = self._answer(program)
+        return self.value
+
+    def _answer(self, program: Program) -> str:
         match program:
             case Attribute(name, one):
                 return self._attribute(name, one)
@@ -328,7 +334,7 @@ class Run:
                 verdict = all(both) if op == "and" else any(both)
                 why, skill = f"{both[0]} {op} {both[1]}.", "calculating"
             case Verify(query, value):
-                found_value = self.answer(query)
+                found_value = self._answer(query)
                 verdict, why, skill = found_value == value, f"It is {found_value}, asked was {value}.", "existence"
             case _:
                 raise TypeError(f"not a yes/no program: {program!r}")

@@ -13,9 +13,9 @@ from mmevol.records import BadInput, Request, RequestQA, fraction
 from mmevol.teacher.answer import answer
 from mmevol.teacher.compose import Composed, generator
 from mmevol.teacher.distractors import absent_labels
-from mmevol.teacher.execute import Run, Scene, Unanswerable, box_text
-from mmevol.teacher.grammar import CUE, parse, render
-from mmevol.teacher.language import Attribute, Count, Group, Name, One, Question
+from mmevol.teacher.execute import Scene, Step, box_text
+from mmevol.teacher.grammar import CUE, render
+from mmevol.teacher.language import Attribute, Count, Group, Name, One, Program, Question
 
 TRANSPORT = ("http_429", "http_500", "hang", "drop")
 REPLY = ("malformed_json", "truncated_json", "refusal")
@@ -47,6 +47,7 @@ def check(faults: Faults) -> None:
 
 
 def _draw(faults: Faults, names: tuple[str, ...], *parts: str | int) -> str | None:
+    """One of the faults or, with what remains of 1, none."""
     at = fraction("fault", faults.seed, names[0], *parts)
     for name in names:
         at -= getattr(faults, name)
@@ -116,53 +117,53 @@ class _Planter:
         changed: Composed | None = getattr(self, f"_{fault}")(item)
         return None if changed is None else item | changed
 
-    def _cue(self, item: Composed) -> str:
-        return CUE if item["question"].endswith(CUE) else ""
-
-    def _invented_box(self, item: Composed) -> Composed:
+    def _invented_box(self, item: Composed) -> Composed | None:
         """A box that is no object's, in the answer where that is a box, else in a step."""
-        box = box_text(self._nowhere())
-        if item["answer"].startswith("[0.") or item["answer"].startswith("[1."):
+        nowhere = self._nowhere()
+        if nowhere is None:
+            return None
+        box = box_text(nowhere)
+        if item["answer"].startswith(("[0.", "[1.")):
             options = [box if option == item["answer"] else option for option in item["options"]]
             return {"answer": box, "options": options}
         step = {"manipulation": "Grounding_9(object)->bbx_9", "description": f"The object is at {box}."}
         return {"steps": [*item["steps"], step]}
 
-    def _nowhere(self) -> list[float]:
-        """A box of which some coordinate is a tenth or more away from each object's."""
-        while True:
+    def _nowhere(self) -> list[float] | None:
+        """A box of which some coordinate is more than a tenth away from each object's; None where the picture is too full."""
+        for _ in range(1000):
             x, y, w, h = (self.rng.uniform(0.0, 0.5) for _ in range(4))
             box = [round(c, 3) for c in (x, y, x + 0.05 + w * 0.8, y + 0.05 + h * 0.8)]
             if all(max(abs(a - b) for a, b in zip(box, other, strict=True)) > 0.1 for other in self.scene.boxes):
                 return box
+        return None
+
+    def _asked(self, item: Composed, program: Program, answer: str, label: str, step: Step) -> Composed:
+        """Another question in the item's place, with a cue where that has one, and without options or a blank."""
+        cue = item["question"].endswith(CUE)
+        question = Question(program, "complex reasoning", cue=True) if cue else Question(program)
+        said = {"manipulation": step.manipulation, "description": step.description}
+        fields = {"question": render(question), "answer": answer, "format": question.format, "options": []}
+        return fields | {"objects": [label], "skills": [step.skill], "steps": [said]}
 
     def _invented_object(self, item: Composed) -> Composed | None:
-        """A count, larger than nothing, of what is not in the picture."""
-        absent = absent_labels(self.scene)
+        """A count, larger than nothing, of what is not in the picture and not in its caption."""
+        said = self.request.caption.lower()
+        absent = [label for label in absent_labels(self.scene) if label not in said]
         if not absent:
             return None
         label, number = self.rng.choice(absent), str(self.rng.randint(1, 3))
-        text = render(Question(Count(Group(label)))) + self._cue(item)
-        steps = [{"manipulation": "Calculate_1(count)->res_1", "description": f"There are {number}."}]
-        return {
-            "question": text,
-            "answer": number,
-            "options": [],
-            "objects": [label],
-            "steps": steps,
-            "format": self._format(item),
-        }
-
-    def _format(self, item: Composed) -> str:
-        """The item's format where it is asked openly, else Norm, as a planted question has no options and no blank."""
-        return item["format"] if item["format"] == "complex reasoning" else "Norm"
+        step = Step(f"Calculate_1(count({label}))->res_1", f"There are {number}.", "calculating")
+        return self._asked(item, Count(Group(label)), number, label, step)
 
     def _unimproved_copy(self, item: Composed) -> Composed | None:
         """The parent again, untouched but for the cue that a reasoning question ends with."""
         parent = self.parents[item["id"]]
         if self.request.task == "fresh" or not parent.answer:
             return None
-        question = parent.question.removesuffix(CUE) + self._cue(item)
+        question = parent.question
+        if self.request.direction == "reasoning":
+            question = question.removesuffix(CUE) + CUE
         same = {"question": question, "answer": parent.answer, "options": parent.options, "format": parent.format}
         return same | {
             "objects": parent.objects,
@@ -182,36 +183,25 @@ class _Planter:
 
     def _answerable_blind(self, item: Composed) -> Composed | None:
         """A question whose own words give the answer away."""
-        things = [i for i in self.scene.all if self.scene.labels[i]]
-        if not things:
+        if not self.scene.labels:
             return None
-        i = self.rng.choice(things)
-        color = self.scene.attributes[i].get("color")
-        one = One(Group(self.scene.labels[i], (("color", color),) if color else ()))
+        i = self.rng.choice(self.scene.all)
+        label, color = self.scene.labels[i], self.scene.attributes[i].get("color")
+        one = One(Group(label, (("color", color),) if color else ()))
         program, value = (Attribute("color", one), color) if color else (Name(one), self.scene.name(i))
-        steps = [{"manipulation": "Referring_1(bbx_1)->tgt_1", "description": f"It is {value}."}]
-        text = render(Question(program)) + self._cue(item)
-        return {
-            "question": text,
-            "answer": value,
-            "options": [],
-            "objects": [self.scene.labels[i]],
-            "steps": steps,
-            "format": self._format(item),
-        }
+        step = Step("Referring_1(bbx_1)->tgt_1", f"It is {value}.", "referencing")
+        return self._asked(item, program, value, label, step)
 
 
 def planted(faults: Faults, requests: Iterable[tuple[str, int, Request]]) -> Iterator[dict[str, Any]]:
     """Which fault each Q&A of each (key, content attempt, request) got: rows of key, attempt, task, id, fault (None: none).
 
-    A fault of the whole reply stands at each of its Q&A. An item that the reply left out has the fault ``None``.
+    A fault of the whole reply stands at each Q&A of the request, of a request without any (``curate``) at the id ''. An item
+    that the reply left out, and one that could not carry its fault, has none.
     """
     check(faults)
     for key, attempt, request in requests:
         result = spoiled(faults, request, key, attempt)
-        for qa in request.qas:
-            row = {"key": key, "attempt": attempt, "task": request.task, "id": qa.id}
-            yield row | {"fault": result.fault or result.items.get(qa.id)}
-
-
-__all__ = ["REFUSAL", "Run", "Unanswerable", "broken_text", "check", "parse", "planted", "spoiled", "transport_fault"]
+        for id_ in [qa.id for qa in request.qas] or [""]:
+            fault = result.fault or result.items.get(id_)
+            yield {"key": key, "attempt": attempt, "task": request.task, "id": id_, "fault": fault}

@@ -51,6 +51,10 @@ def answered(program: Program, scene: Scene) -> Run | None:
     return execution
 
 
+PATIENCE = 8
+"""So many programs with the other answer are passed over before one of them will do."""
+
+
 class Finder:
     """Draws programs over one scene."""
 
@@ -59,11 +63,9 @@ class Finder:
         self.phrases = Phrases(scene, rng)
 
     def simple(self, about: Sequence[int] = ()) -> Iterator[Program]:
-        """Programs of depth 2 to 4 about the given objects (all if none): each kind of program once for each object."""
-        kinds = (
-            *(self._of_attributes, self._of_place, self._of_count),
-            *(self._of_existence, self._of_name, self._of_pairs),
-        )
+        """Programs of depth 2 to 4 about the given objects (all if none): some of each kind, more with short answers."""
+        often = (self._of_attributes, self._of_count)
+        kinds = (*often, *often, self._of_existence, self._of_name, self._of_pairs, self._of_place)
         for kind, i in shuffled(self.rng, [(kind, i) for i in about or self.scene.all for kind in kinds]):
             if found := next((program for program in kind(i) if answered(program, self.scene)), None):
                 yield found
@@ -87,7 +89,11 @@ class Finder:
         yield from (Locate(one) for one in shuffled(self.rng, self.phrases.descriptions(i)))
 
     def _of_count(self, i: int) -> Iterator[Program]:
-        yield from (Count(group) for group in shuffled(self.rng, [*self.phrases.groups(i), Group()]))
+        """A number of objects like this one; two questions in three are about several."""
+        found = [*self.phrases.groups(i), Group()]
+        if self.rng.random() < 2 / 3:
+            found = [g for g in found if len(self.scene.alike(g.label, g.attributes)) > 1]
+        yield from (Count(group) for group in shuffled(self.rng, found))
 
     def _of_existence(self, i: int) -> Iterator[Program]:
         """Existence of the object or, as often, of something like it that is not there."""
@@ -116,12 +122,20 @@ class Finder:
     # ---------------------------------------------------------------------------------------------------------- growing
 
     def deeper(self, program: Program) -> Iterator[Program]:
-        """Programs that hold this one, one operator deeper."""
-        goal = depth(program) + 1
+        """Programs that hold this one, one operator deeper; of yes/no questions, as many with a yes as with a no."""
+        goal, wanted = depth(program) + 1, "Yes" if self.rng.random() < 0.5 else "No"
+        put_off = []
         for candidate in self._grown(program):
             found = answered(candidate, self.scene) if depth(candidate) == goal else None
-            if found and (found.targets or isinstance(candidate, DECISIONS)):  # a number of nothing is not asked for
+            if not found or not (found.targets or isinstance(candidate, DECISIONS)):
+                continue  # a number of nothing is not asked for
+            if isinstance(candidate, QUERIES) or found.value == wanted:
                 yield candidate
+            else:
+                put_off.append(candidate)
+                if len(put_off) == PATIENCE:
+                    break
+        yield from put_off
 
     def _grown(self, program: Program) -> Iterator[Program]:
         match program:

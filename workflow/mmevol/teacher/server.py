@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from mmevol.config import Faults
 from mmevol.records import REQUEST_SCHEMA, Request, digest
 from mmevol.teacher.answer import REPLY_FIELDS
+from mmevol.teacher.benchmark import BadData
 from mmevol.teacher.faults import REFUSAL, broken_text, spoiled, transport_fault
 
 MAX_BODY = 32 * 1024 * 1024
@@ -283,12 +284,8 @@ class Teacher:
         """The body of a completion, content faults included."""
         try:
             content, fault, _ = spoiled(self.faults, call.request, call.key, call.content)
-        except (KeyError, TypeError, ValueError) as error:
-            if not call.request.data:
-                raise
-            raise Refused(
-                400, f"data of {call.request.task} is not as it should be: {error!r}", param="messages"
-            ) from error
+        except BadData as error:
+            raise Refused(400, f"the block's data: {error}", param="messages") from error
         text = orjson.dumps(content).decode()
         reason = "stop"
         if fault in ("malformed_json", "truncated_json"):

@@ -43,15 +43,16 @@ def processor(model: Model, tokenizer: "PreTrainedTokenizerFast") -> "LlavaNextP
     from transformers import LlavaNextProcessor
     from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 
-    side, patch, pinpoints = (
-        (model.image_size, model.patch_size, [(model.image_size, model.image_size)])
-        if isinstance(model, TinyModel)
-        else (336, 14, model.pinpoints)
-    )
+    if isinstance(model, TinyModel):
+        side, patch, pinpoints = model.image_size, model.patch_size, [(model.image_size, model.image_size)]
+        scale: dict[str, Any] = {"image_mean": [model.image_mean] * 3, "image_std": [model.image_std] * 3}
+    else:
+        side, patch, pinpoints, scale = 336, 14, model.pinpoints, {}
     images = LlavaNextImageProcessorPil(
         size={"shortest_edge": side},
         crop_size={"height": side, "width": side},
         image_grid_pinpoints=[list(p) for p in pinpoints],
+        **scale,
     )
     return LlavaNextProcessor(
         image_processor=images,

@@ -27,6 +27,10 @@ def _content(item: Item, form: Callable[[str], str]) -> Component:
     return Component(item.question, f'the reply gives the right answer, "{form(item.answer)}"', kind)
 
 
+def _spelled(answer: str) -> str:
+    return "-".join(answer)
+
+
 FORMS: tuple[tuple[tuple[str, ...], Callable[[str], str], Component], ...] = (
     (
         ("color", "shape", "name"),
@@ -35,7 +39,7 @@ FORMS: tuple[tuple[tuple[str, ...], Callable[[str], str], Component], ...] = (
     ),
     (
         ("color", "shape", "count", "letters"),
-        lambda answer: f"[{answer}]",
+        str,
         Component("Put the answer in square brackets.", 'the reply holds square brackets, "[" and "]"', "format"),
     ),
     (
@@ -45,11 +49,11 @@ FORMS: tuple[tuple[tuple[str, ...], Callable[[str], str], Component], ...] = (
     ),
     (
         ("color", "shape", "letters"),
-        "-".join,
+        _spelled,
         Component("Spell the answer with hyphens between the letters.", 'the reply holds a hyphen, "-"', "linguistics"),
     ),
 )
-"""Kinds of questions, what the demand makes of their answer, and the demand."""
+"""Kinds of questions, how the demand has the answer spelled, and the demand."""
 
 LENGTH = (
     Component("Use at most five words.", "the reply has at most five words", "length_limit"),
@@ -69,7 +73,11 @@ def _instructions(pool: Pool, scene: Scene, row: int) -> list[tuple[Component, .
     count = 1 + row % 5
     found: list[tuple[Component, ...]] = []
     for item in ASKS[row // 5 % len(ASKS)](scene, pool.words):
-        fitting = [(form, demand) for kinds, form, demand in FORMS if item.kind in kinds]
+        fitting = [
+            (form, demand)
+            for kinds, form, demand in FORMS
+            if item.kind in kinds and (len(item.answer) > 1 or form is not _spelled)  # one letter has nothing between
+        ]
         if item.kind == "count" and int(item.answer) >= len(NUMBER_WORDS):
             continue
         if count == 1:

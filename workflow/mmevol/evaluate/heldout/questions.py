@@ -135,10 +135,10 @@ def counts(scene: Scene, words: Words) -> Iterator[Item]:
         number = sum(t.color == color for t in scene.things)
         yield Item("count", f"How many {color} objects are there?", str(number), _numbers(number))
     for first, second in permutations(of, 2):
-        pair = f"{many(first)} and {many(second)}"
         if first < second:
             number = of[first] + of[second]
-            yield Item("total", f"How many {pair} are there in total?", str(number), _numbers(number), deep=True)
+            question = f"What is the number of {many(first)} plus the number of {many(second)}?"
+            yield Item("total", question, str(number), _numbers(number), deep=True)
         if (number := of[first] - of[second]) > 0:
             question = f"How many more {many(first)} than {many(second)} are there?"
             yield Item("difference", question, str(number), _numbers(number), deep=True)
@@ -194,13 +194,6 @@ def existence(scene: Scene, words: Words) -> Iterator[Item]:
                 yield _yes("existence", f"Is there {a(f'{color} {label}')} in the image?", there, deep=False)
 
 
-def verified(items: Iterator[Item], statement: str) -> Iterator[Item]:
-    """A question with a value turned into two with Yes and No, by a statement of its answer."""
-    for item in items:
-        for value, truth in ((item.answer, True), *((wrong, False) for wrong in item.wrong[:1])):
-            yield _yes(item.kind, f"Is it true that {statement.format(value)}?", truth, deep=True)
-
-
 def true_colors(scene: Scene, words: Words) -> Iterator[Item]:
     """Whether a thing has a colour."""
     for thing in scene.things:
@@ -253,7 +246,7 @@ def same_color(scene: Scene, words: Words) -> Iterator[Item]:
     for one, other in permutations(scene.things, 2):
         first, second = scene.phrase(one, without="color"), scene.phrase(other, without="color")
         if first and second and one.color and other.color:
-            yield _yes("same", f"Do the {first} and the {second} have the same color?", one.color == other.color)
+            yield _yes("same", f"Does the {first} have the same color as the {second}?", one.color == other.color)
 
 
 def more(scene: Scene, words: Words) -> Iterator[Item]:

@@ -21,7 +21,7 @@ QUESTION_TYPES = (
         "what is",
         "is there a",
     ),
-    *("is it true that", "are there more", "are there", "is the", "do the", "none of the above"),
+    *("is it true that", "are there more", "are there", "is the", "does the", "none of the above"),
 )
 
 
@@ -180,9 +180,10 @@ def _verify(scene: Scene, words: Words) -> Iterator[list[dict[str, Any]]]:
 def _compare(scene: Scene, words: Words) -> Iterator[list[dict[str, Any]]]:
     """Whether two things have one colour."""
     for item in ask.same_color(scene, words):
-        first, _, second = item.question[7:].removesuffix(" have the same color?").partition(" and the ")
+        pair = item.question.removeprefix("Does the ").removesuffix("?")
+        first, _, second = pair.partition(" have the same color as the ")
         program = _steps(("select", first), ("select", second), ("same color", "color"))
-        yield [_question(item.question, item.answer.lower(), program, ("compare", "attr", "sameCommon"), None)]
+        yield [_question(item.question, item.answer.lower(), program, ("compare", "attr", "twoSame"), None)]
 
 
 def _choose(scene: Scene, words: Words) -> Iterator[list[dict[str, Any]]]:

@@ -81,7 +81,7 @@ def _numerical(scene: Scene, words: Words) -> Iterator[Item]:
         total, less = of[first] + of[second], of[first] - of[second]
         if first < second:
             for asked in (total, total + 1, total - 1):
-                question = f"Is it true that the number of {many(first)} and {many(second)} in total is {asked}?"
+                question = f"Is it true that the number of {many(first)} plus the number of {many(second)} is {asked}?"
                 yield _yes("sum", question, asked == total)
         if less > 0:
             for asked in (less, less + 1):
@@ -231,7 +231,8 @@ def hallusion(pool: Pool) -> Files:
     for ((category, group), asks), count in zip(HALLUSION.items(), counts, strict=False):
         answers = {s.key: {i.question: i.answer for i in asks(s, pool.words)} for s in pool.scenes}
         for number, (scene, (other, *questions)) in enumerate(_sets(pool, f"{category} {group}", answers, count)):
-            for figure, shown in enumerate((scene, other)):
+            # figure 0 of a supplemented set is the question without picture, which the official table leaves out
+            for figure, shown in enumerate((scene, other), start=int(category == "VS")):
                 for which, question in enumerate(questions):
                     row: Row = {"index": f"HB_{category}_{group}_{number}_{figure}_{which}"}
                     row |= {"image": pool.base64(shown), "category": category, "l2-category": group}

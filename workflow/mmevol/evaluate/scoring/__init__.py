@@ -1,17 +1,12 @@
-"""The thirteen benchmarks, scored as the official code scores them: plain functions from rows to metrics."""
+"""The thirteen benchmarks, scored as the official code scores them: plain functions from rows to metrics.
 
-from mmevol.evaluate.scoring.inputs import Inputs, read_inputs
-from mmevol.evaluate.scoring.judge import JudgeQuestion, Judges
-from mmevol.evaluate.scoring.score import RULES, Rules, Score, paired_standard_error, score
+`mmevol.evaluate.scoring.inputs.read_inputs` reads the files, `mmevol.evaluate.scoring.score.score` scores them.
+"""
 
-__all__ = [
-    "RULES",
-    "Inputs",
-    "JudgeQuestion",
-    "Judges",
-    "Rules",
-    "Score",
-    "paired_standard_error",
-    "read_inputs",
-    "score",
-]
+from typing import Literal
+
+Rules = Literal["mmevol", "vlmevalkit-head", "authors"]
+"""Rule sets: what the reference's own copy of the evaluation code does; VLMEvalKit as of 2026-08; each benchmark's own
+published rule where the kit departs from it, the kit's elsewhere."""
+
+RULES: tuple[Rules, ...] = ("mmevol", "vlmevalkit-head", "authors")

@@ -6,9 +6,7 @@ from typing import Annotated
 import typer
 
 from mmevol.config.commands import JudgeSettings, Run
-from mmevol.evaluate.scoring.inputs import read_inputs
-from mmevol.evaluate.scoring.score import Rules, score
-from mmevol.store import write_json
+from mmevol.evaluate.scoring import Rules
 
 
 def _file(text: str) -> typer.models.OptionInfo:
@@ -35,6 +33,10 @@ def score_command(
     run: Annotated[str, typer.Option(help="JSON of facts of the run (connections, status folder).")] = "{}",
 ) -> None:
     """Score the predictions of a benchmark. A file given by its own option takes the place of the one in the folder."""
+    from mmevol.evaluate.scoring.inputs import read_inputs
+    from mmevol.evaluate.scoring.score import score
+    from mmevol.store import write_json
+
     paths = {
         "data": data,
         "questions": questions,

@@ -39,35 +39,12 @@ def score_gqa(inputs: Inputs, panel: Panel) -> Result:
                 "predict the rest",
             )
     right = {key: float(said[key] == question["answer"]) for key, question in balanced.items()}
-    groups: dict[str, dict[Any, list[float]]] = {
-        name: defaultdict(list)
-        for name in (
-            "kind",
-            "accuracyPerStructuralType",
-            "accuracyPerSemanticType",
-            "accuracyPerSteps",
-            "accuracyPerLength",
-        )
-    }
-    for key, question in balanced.items():
-        structural = question["types"]["structural"]
-        groups["kind"]["open" if structural == "query" else "binary"].append(right[key])
-        groups["accuracyPerStructuralType"][structural].append(right[key])
-        groups["accuracyPerSemanticType"][question["types"]["semantic"]].append(right[key])
-        groups["accuracyPerSteps"][str(_steps(question))].append(right[key])
-        groups["accuracyPerLength"][str(len(question["question"].split()))].append(right[key])
-    kinds = groups.pop("kind")
-    metrics: dict[str, Any] = {"binary": _percent(kinds["binary"]), "open": _percent(kinds["open"])}
-    metrics["accuracy"] = _percent(list(right.values()))
+    metrics = _accuracies(balanced, right)
     if inputs.consistency:
         metrics["consistency"] = _percent(_consistency(inputs, balanced, said))
     metrics["validity"] = _percent(_belonging(inputs, balanced, said, "valid"))
     metrics["plausibility"] = _percent(_belonging(inputs, balanced, said, "plausible"))
     metrics["distribution"] = _distribution(balanced, said)
-    metrics |= {
-        name: {group: [_percent(values), len(values)] for group, values in found.items()}
-        for name, found in groups.items()
-    }
     return Result(
         metrics=metrics,
         reported=metrics["accuracy"] if right else None,
@@ -80,6 +57,32 @@ def score_gqa(inputs: Inputs, panel: Panel) -> Result:
         extraction_failures=sum(not said[key] for key in balanced),
         notes=[] if right else ["no balanced question"],
     )
+
+
+def _accuracies(balanced: Mapping[str, dict[str, Any]], right: Mapping[str, float]) -> dict[str, Any]:
+    """Overall, of binary and open questions, and ``[percent, count]`` per type, number of steps and length in words."""
+    groups: dict[str, dict[str, list[float]]] = {
+        "accuracyPerStructuralType": defaultdict(list),
+        "accuracyPerSemanticType": defaultdict(list),
+        "accuracyPerSteps": defaultdict(list),
+        "accuracyPerLength": defaultdict(list),
+    }
+    for key, question in balanced.items():
+        types = question["types"]
+        names = (types["structural"], types["semantic"], str(_steps(question)), str(len(question["question"].split())))
+        for group, name in zip(groups.values(), names, strict=True):
+            group[name].append(right[key])
+    structural = groups["accuracyPerStructuralType"]
+    binary = [value for name, values in structural.items() if name != "query" for value in values]
+    metrics: dict[str, Any] = {
+        "binary": _percent(binary),
+        "open": _percent(structural.get("query", [])),
+        "accuracy": _percent(list(right.values())),
+    }
+    return metrics | {
+        name: {group: [_percent(values), len(values)] for group, values in found.items()}
+        for name, found in groups.items()
+    }
 
 
 def _percent(values: list[float]) -> float:

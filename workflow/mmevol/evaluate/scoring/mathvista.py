@@ -4,6 +4,7 @@ import ast
 import json
 import string
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from mmevol.evaluate.scoring.inputs import Inputs
@@ -43,19 +44,11 @@ def score_mathvista(inputs: Inputs, panel: Panel, kit: Kit) -> Result:
         int(_right(row, options, value, kit))
         for row, options, value in zip(table.rows, choices, extracted, strict=True)
     ]
-    counts: dict[str, dict[str, float]] = defaultdict(lambda: {"tot": 0, "prefetch": 0, "hit": 0})
-    for at, row in enumerate(table.rows):
-        for name in ("Overall", text(row.cells["task"]), *as_list(row.cells["skills"], inputs, "skills")):
-            counts[name]["tot"] += 1
-            counts[name]["prefetch"] += bool(settled[at])
-            counts[name]["hit"] += hits[at]
-    for count in counts.values():
-        count["prefetch_rate"] = count["prefetch"] / count["tot"] * 100
-        count["acc"] = count["hit"] / count["tot"] * 100
+    metrics = _counts(inputs, table.rows, [bool(value) for value in settled], hits)
     unjudged = 0 if panel.has("mathvista_extract") else len(open_)
     return Result(
-        metrics=dict(counts),
-        reported=None if unjudged or not table.rows else counts["Overall"]["acc"],
+        metrics=metrics,
+        reported=None if unjudged or not table.rows else metrics["Overall"]["acc"],
         reported_name="acc",
         rows=[
             [row.index, None if value is None else str(value), int(bool(rule)), hit]
@@ -69,6 +62,22 @@ def score_mathvista(inputs: Inputs, panel: Panel, kit: Kit) -> Result:
         unjudged=unjudged,
         notes=[f"{unjudged} rows need a judge to extract the answer, and there is none"] if unjudged else [],
     )
+
+
+def _counts(
+    inputs: Inputs, rows: Sequence[Row], settled: Sequence[bool], hits: Sequence[int]
+) -> dict[str, dict[str, float]]:
+    """Over all rows, per task and per skill (one name, one count)."""
+    counts: dict[str, dict[str, float]] = defaultdict(lambda: {"tot": 0, "prefetch": 0, "hit": 0})
+    for row, rule, hit in zip(rows, settled, hits, strict=True):
+        for name in ("Overall", text(row.cells["task"]), *as_list(row.cells["skills"], inputs, "skills")):
+            counts[name]["tot"] += 1
+            counts[name]["prefetch"] += rule
+            counts[name]["hit"] += hit
+    for count in counts.values():
+        count["prefetch_rate"] = count["prefetch"] / count["tot"] * 100
+        count["acc"] = count["hit"] / count["tot"] * 100
+    return dict(counts)
 
 
 def as_list(cell: Cell, inputs: Inputs, column: str) -> list[Any]:

@@ -5,6 +5,7 @@ their draw depends on all draws before it.
 """
 
 import json
+import math
 import re
 import string
 from collections import defaultdict
@@ -147,7 +148,7 @@ def score_mmmu_authors(inputs: Inputs, panel: Panel) -> Result:
         metrics={split: _pooled(subjects) for split, subjects in splits.items()},
         reported=None if overall is None else overall * 100,
         reported_name="validation Overall",
-        rows=[[row.index, value, hit] for row, value, hit in zip(table.rows, parsed, correct, strict=True)],
+        rows=[[row.index, _finite(value), hit] for row, value, hit in zip(table.rows, parsed, correct, strict=True)],
         answered=answered_mean(
             [table.rows[at].key for at in validation],
             [float(correct[at]) for at in validation],
@@ -175,6 +176,13 @@ def _parse(row: Row) -> str | list[Value] | None:
         return parse_open(reply)
     options = {letter: str(row.cells[letter]) for letter in string.ascii_uppercase if row.cells.get(letter) is not None}
     return parse_choice(reply, options)
+
+
+def _finite(parsed: str | list[Value] | None) -> str | list[Value] | None:
+    """As JSON can hold it: infinities and nan as texts."""
+    if not isinstance(parsed, list):
+        return parsed
+    return [value if isinstance(value, str) or math.isfinite(value) else str(value) for value in parsed]
 
 
 def _is_right(row: Row, parsed: Any) -> int:

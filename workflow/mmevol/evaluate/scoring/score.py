@@ -1,16 +1,13 @@
-"""One call from a benchmark's files to its score, under any of the rule sets.
-
-Rule sets: ``mmevol`` (what the reference's own copy of the evaluation code does), ``vlmevalkit-head`` (VLMEvalKit as
-of 2026-08), ``authors`` (each benchmark's own published rule where the kit departs from it, the kit's elsewhere).
-"""
+"""One call from a benchmark's files to its score, under any of the rule sets."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
+from mmevol.evaluate.scoring import Rules
 from mmevol.evaluate.scoring.choice import score_blink, score_blink_reference, score_choice, score_mmmu
 from mmevol.evaluate.scoring.gqa import score_gqa
 from mmevol.evaluate.scoring.hallusion_authors import score_hallusion_authors
@@ -30,9 +27,6 @@ from mmevol.records import Record
 
 VERSION = 1
 """Raised by hand whenever a rule changes: part of every score."""
-
-Rules = Literal["mmevol", "vlmevalkit-head", "authors"]
-RULES: tuple[Rules, ...] = ("mmevol", "vlmevalkit-head", "authors")
 
 Scorer = Callable[[Inputs, Panel], Result]
 

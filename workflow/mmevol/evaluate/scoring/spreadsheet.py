@@ -46,7 +46,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f]")
 def column_from_text(cells: Sequence[str]) -> list[Cell]:
     """A column of a TSV file: numbers where every cell that is not missing is a number, else text."""
     present = [cell for cell in cells if cell not in MISSING]
-    if present and all(_NUMBER.fullmatch(cell) for cell in present):
+    if present and all(map(_is_number, present)):
         return [None if cell in MISSING else _number(cell) for cell in cells]
     return [None if cell in MISSING else cell for cell in cells]
 
@@ -60,7 +60,7 @@ def column_read_back(cells: Sequence[Cell], formulas: bool = False) -> list[Cell
     """
     read = [_cell(cell, formulas) for cell in cells]
     present = [cell for cell in read if cell is not None]
-    if not all(not isinstance(cell, str) or _NUMBER.fullmatch(cell) for cell in present):
+    if not all(not isinstance(cell, str) or _is_number(cell) for cell in present):
         return read
     numbers = [None if cell is None else _number(cell) if isinstance(cell, str) else cell for cell in read]
     if len(present) == len(read) and all(isinstance(number, int) for number in numbers):
@@ -71,6 +71,13 @@ def column_read_back(cells: Sequence[Cell], formulas: bool = False) -> list[Cell
 def text(cell: Cell) -> str:
     """A cell as the kit turns it into text: a missing one is ``nan``."""
     return "nan" if cell is None else str(cell)
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a text reads as a number; integers beyond 64 bits stay text."""
+    if _INTEGER.fullmatch(cell):
+        return len(cell.strip()) <= 21 and -(2**63) <= int(cell) < 2**64
+    return _NUMBER.fullmatch(cell) is not None
 
 
 def _number(cell: str) -> int | float:

@@ -75,6 +75,14 @@ def _join(
     shown = [at for at, row in enumerate(inputs.data) if without_image or row.get("image", "shown")]
     indexes = dict(zip(shown, _indexes([inputs.data[at]["index"] for at in shown]), strict=True))
     scored = [at for at in shown if str(indexes[at]) in said]
+    if said and not scored:
+        raise inputs.bad(
+            "predictions",
+            "index",
+            f"{next(iter(said))} and others, none of them in the table",
+            "indexes of the table's rows",
+            "give the predictions of this benchmark",
+        )
     kept = read_back({name: [cells[at] for at in scored] for name, cells in columns.items()})
     predictions = read_predictions([_text(said[str(indexes[at])]) for at in scored])
     rows = [

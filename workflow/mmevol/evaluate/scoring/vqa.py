@@ -106,6 +106,14 @@ def score_vqa(inputs: Inputs, panel: Panel) -> Result:
     questions = inputs.questions["questions"]
     answers = {row["question_id"]: row["answer"] for row in submission(questions, inputs.predictions)}
     said = {row["question_id"] for row in inputs.predictions}
+    if said and said.isdisjoint(answers):
+        raise inputs.bad(
+            "predictions",
+            "question_id",
+            f"{inputs.predictions[0]['question_id']!r} and others, none of them a question",
+            "ids of the questions file, in its type",
+            "give the predictions of this split",
+        )
     keys, correct, images = [], [], []
     types: dict[str, dict[str, list[float]]] = {
         "perQuestionType": defaultdict(list),

@@ -1,0 +1,111 @@
+"""Predicting: result files in official form, a killed job goes on, another model starts afresh, blind means grey."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmevol.config import Run
+from mmevol.evaluate import predict as predicting
+from mmevol.evaluate.benchmarks import rows
+from mmevol.evaluate.predict import GREY, Question, journal, predict
+from mmevol.evaluate.settings import PredictSettings
+from mmevol.train import generate
+
+
+class Model:
+    """Stands for a trained model: answers with the number of the question, and dies when told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+        self.beams: set[int] = set()
+        self.dies_after: int | None = None
+
+    def load(self, folder: Path) -> tuple["Model", None]:
+        return self, None
+
+    def answer(
+        self, model: "Model", _: None, items: Sequence[Question], *, max_new_tokens: int, batch: int, beams: int
+    ) -> list[str]:
+        assert model is self
+        self.beams.add(beams)
+        said = []
+        for item in items:
+            if self.dies_after is not None and len(self.asked) >= self.dies_after:
+                raise KeyboardInterrupt
+            self.asked.append(item)
+            said.append(f"say {item[1]}")
+        return said
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Model:
+    fake = Model()
+    monkeypatch.setattr(generate, "load", fake.load)
+    monkeypatch.setattr(generate, "answer", fake.answer)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "manifest.json").write_text("{}")
+    return fake
+
+
+def run(benchmarks: Path, tmp_path: Path, names: list[str], **settings: Any) -> Path:
+    out = tmp_path / "arm" / "seed_0"
+    made = PredictSettings(**{"benchmarks": names, "batch": 2} | settings)
+    predict(made, run=Run(), model=tmp_path / "model", data=benchmarks, out=out)
+    return out
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_all_benchmarks_in_order(benchmarks: Path, tmp_path: Path, model: Model) -> None:
+    names = ["MME", "VQA_v2", "GQA", "MIA-Bench", "MMSInst", "BLINK"]
+    out = run(benchmarks, tmp_path, names, beams=3)
+    for name in names:
+        wanted = [row.result(f"say {row.text}") for row in rows(name, benchmarks / name, "plain")]
+        assert lines(out / name / "predictions.jsonl") == wanted
+        assert not journal(out / name).exists()
+    assert model.beams == {1, 3}
+    assert all(len(pictures) == 1 for pictures, _ in model.asked)
+
+
+def test_a_killed_job_goes_on(benchmarks: Path, tmp_path: Path, model: Model) -> None:
+    model.dies_after = 20
+    with pytest.raises(KeyboardInterrupt):
+        run(benchmarks, tmp_path, ["POPE"])
+    folder = tmp_path / "arm" / "seed_0" / "POPE"
+    assert not (folder / "predictions.jsonl").exists()
+    with open(journal(folder), "a") as file:
+        file.write('["7", "broken o')  # the line in which a kill struck
+    model.dies_after = None
+    out = run(benchmarks, tmp_path, ["POPE"])
+    step = 2 * predicting.CHUNK
+    assert len(model.asked) == 60 + 20 % step  # only the unfinished chunk is asked twice
+    first = (out / "POPE" / "predictions.jsonl").read_bytes()
+    model.asked.clear()
+    run(benchmarks, tmp_path, ["POPE"])
+    assert (out / "POPE" / "predictions.jsonl").read_bytes() == first and len(model.asked) == 60
+
+
+@pytest.mark.parametrize("change", ["model", "settings"])
+def test_another_model_does_not_go_on(benchmarks: Path, tmp_path: Path, model: Model, change: str) -> None:
+    model.dies_after = 20
+    with pytest.raises(KeyboardInterrupt):
+        run(benchmarks, tmp_path, ["POPE"])
+    model.dies_after = None
+    model.asked.clear()
+    if change == "model":
+        (tmp_path / "model" / "manifest.json").write_text("[]")
+    run(benchmarks, tmp_path, ["POPE"], **({"blind": True} if change == "settings" else {}))
+    assert len(model.asked) == 60
+
+
+def test_blind_is_grey_and_of_the_same_size(benchmarks: Path, tmp_path: Path, model: Model) -> None:
+    run(benchmarks, tmp_path, ["BLINK"])
+    seen = [(pictures[0].size, text) for pictures, text in model.asked]
+    model.asked.clear()
+    run(benchmarks, tmp_path, ["BLINK"], blind=True)
+    assert [(pictures[0].size, text) for pictures, text in model.asked] == seen
+    assert {tuple(color for _, color in pictures[0].getcolors()) for pictures, _ in model.asked} == {(GREY,)}  # type: ignore[union-attr]

@@ -7,8 +7,7 @@ import math
 from pathlib import Path
 
 from matplotlib.figure import Figure as Canvas
-from mmevol.config.publish import LongTail
-from mmevol.publish.figures import color, draw_nothing, script
+from mmevol.publish.figures import LongTail, color, draw_nothing, script
 from mmevol.publish.versions import EVOLVED, SEED, objects
 
 LABELS = 40

@@ -8,86 +8,29 @@ reason.
 """
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
-from mmevol.config.publish import Lineage
-from mmevol.publish.figures import PALETTE, color, script
-from mmevol.records import LETTERS, BadInput, SeedRecord
-from mmevol.store import read_dicts, read_rows
+from mmevol.publish.figures import PALETTE, Lineage, color, script
+from mmevol.publish.lineage import LANES, Row, chosen, seed_record
+from mmevol.records import LETTERS, SeedRecord
 
-Row = dict[str, Any]
-LANES = 2
-SIZE = 6.4
+SIZE = 7.5
 """Type size of a card in points."""
 EM = 0.0079 * SIZE
 """Width of an average letter in inches."""
-LINE = 1.28 * SIZE / 72
+LINE = 1.36 * SIZE / 72
 """Height of a line in inches."""
 DASHED = (0.0, (3.0, 2.0))
-PICTURE = 2.3
+TALLEST = 1.6
+"""Height of a card in inches where nothing stands below it."""
+PICTURE = 1.9
 """Width of the picture's column in inches."""
-COLUMNS = [
-    "id",
-    "line",
-    "record",
-    "parent",
-    "round",
-    "direction",
-    "outcome",
-    "reason",
-    "question",
-    "answer",
-    "format",
-    "options",
-    "verdicts",
-    "image",
-]
-
-
-def richness(rows: Sequence[Row]) -> tuple[int, ...]:
-    """How much a record's lineage shows; larger is better. Few lanes, many directions, something eliminated, long lines."""
-    survived = [r for r in rows if r["outcome"] == "survived"]
-    return (
-        sum(r["outcome"] == "seed" for r in rows) <= LANES,
-        any(r["outcome"] == "eliminated" for r in rows),
-        len({r["direction"] for r in survived}),
-        len({r["round"] for r in survived}),
-        sum(r["outcome"] == "seed" for r in rows) == 1,
-        -max(len(r["question"]) + len("".join(r["options"])) for r in rows),
-    )
-
-
-def chosen(dataset: Path, wanted: str | None) -> list[Row]:
-    """The rows of the record that is wanted, or of the richest; of equals the first by key. Streams record by record.
-
-    Raises `BadInput` where there is no such record.
-    """
-    best: list[Row] = []
-    rank: tuple[Any, ...] = ()
-    for key, some in groupby(read_dicts(dataset, COLUMNS), key=lambda row: row["record"]):
-        rows = list(some)
-        if wanted is None and (
-            not best or richness(rows) > rank or (richness(rows) == rank and key < best[0]["record"])
-        ):
-            best, rank = rows, richness(rows)
-        elif key == wanted:
-            return rows
-    if not best:
-        raise BadInput(
-            file=str(dataset),
-            field="publish.figures.fig1_lineage.record",
-            found=repr(wanted),
-            expected="the key of an evolved record",
-            remedy="leave the key out, or name a record of the dataset",
-        )
-    return best
 
 
 @dataclass(frozen=True)
@@ -111,7 +54,7 @@ def texts(row: Row) -> tuple[str, str, str, str]:
     number = next((v["value"] for v in row["verdicts"] if v["name"] == "difficulty"), None)
     form = [row["format"]] if row["format"] not in ("", "Norm") else []
     facts = " · ".join([*form, *([] if number is None else [f"difficulty {number:.1f}"])])
-    end = "" if row["outcome"] in ("seed", "survived") else f"{row['outcome']}: {row['reason']}".replace("_", " ")
+    end = "" if row["outcome"] in ("seed", "survived") else row["reason"].replace("_", " ")
     if not row["question"]:
         return row["direction"], facts, "no valid candidate", end
     options = "".join(f"\n{letter}. {option}" for letter, option in zip(LETTERS, row["options"], strict=False))
@@ -150,9 +93,7 @@ def draw_card(axes: Axes, settings: Lineage, card: Card) -> None:
     head, facts, body, end = texts(row)
     pad, top = 0.07, card.y + card.height - 0.06
     axes.text(card.x + pad, top, head, fontsize=SIZE, fontweight="bold", color=shade, va="top", zorder=4)
-    axes.text(
-        card.x + card.width - pad, top, facts, fontsize=SIZE - 0.6, color="#6b7684", va="top", ha="right", zorder=4
-    )
+    axes.text(card.x + pad, top - 1.25 * LINE, facts, fontsize=SIZE - 0.6, color="#6b7684", va="top", zorder=4)
     room = int((card.height - 0.16) / LINE) - 1 - bool(end)
     axes.text(
         card.x + pad,
@@ -165,7 +106,7 @@ def draw_card(axes: Axes, settings: Lineage, card: Card) -> None:
         color="#1d2530" if card.alive else "#6b5550",
     )
     if end:
-        style: dict[str, Any] = {"fontsize": SIZE, "fontweight": "bold", "va": "bottom", "zorder": 4}
+        style: dict[str, Any] = {"fontsize": SIZE - 0.4, "fontweight": "bold", "va": "bottom", "zorder": 4}
         axes.text(card.x + pad, card.y + 0.06, f"✕ {end}", color=frame, **style)
 
 
@@ -173,7 +114,7 @@ def laid_out(rows: Sequence[Row], settings: Lineage) -> list[Card]:
     """Where every card stands: a lane a Q&A line, survivors in its upper part, the others below."""
     seeds = [r["line"] for r in rows if r["outcome"] == "seed"][:LANES]
     rounds = max(r["round"] for r in rows)
-    left, gap, head = PICTURE + 0.25, 0.32, 0.3
+    left, gap, head = PICTURE + 0.25, 0.3, 0.3
     width = (settings.width - left - 0.1 - rounds * gap) / (rounds + 1)
     lane = (settings.height - head - 0.1) / len(seeds)
     cards = []
@@ -183,7 +124,7 @@ def laid_out(rows: Sequence[Row], settings: Lineage) -> list[Card]:
         bottom = settings.height - head - (place + 1) * lane
         for row in mine:
             alive = row["outcome"] in ("seed", "survived")
-            height = (lane - 0.12) * (0.54 if alive else 0.42) if lost else lane - 0.12
+            height = (lane - 0.12) * (0.52 if alive else 0.45) if lost else min(lane - 0.12, TALLEST)
             y = bottom + lane - 0.06 - height if alive else bottom + 0.06
             cards.append(Card(row, left + row["round"] * (width + gap), y, width, height))
     return cards
@@ -223,7 +164,7 @@ def draw_picture(axes: Axes, record: SeedRecord, picture: Path | None) -> None:
         with Image.open(picture) as image:
             pixels = image.convert("RGB")
         width, height = pixels.size
-        axes.imshow(pixels, interpolation="nearest" if width < 200 else "antialiased")
+        axes.imshow(pixels, interpolation="nearest" if width < 200 else "antialiased", extent=(0, width, height, 0))
     axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal", xticks=[], yticks=[])
     axes.grid(visible=False)
     for spine in axes.spines.values():
@@ -247,21 +188,12 @@ def draw_picture(axes: Axes, record: SeedRecord, picture: Path | None) -> None:
             x1 * width,
             y1 * height,
             thing.label,
-            fontsize=5.2,
+            fontsize=6,
             color="black" if light else "white",
             va="bottom",
             bbox=box,
             clip_on=True,
         )
-
-
-def seed_record(shards: Iterable[Path], key: str) -> SeedRecord:
-    """The seed record of that key. Raises `KeyError` where no shard holds it."""
-    every: Iterable[SeedRecord] = chain.from_iterable(read_rows(shard, "seed") for shard in shards)
-    for record in every:
-        if record.key == key:
-            return record
-    raise KeyError(key)
 
 
 def draw(
@@ -290,7 +222,7 @@ def draw(
         draw_card(page, settings, card)
     side = PICTURE * min(1.0, (record.height or 1) / (record.width or 1))
     view = figure.add_axes(
-        (0.1 / settings.width, 1 - (side + 0.3) / settings.height, PICTURE / settings.width, side / settings.height)
+        (0.1 / settings.width, 1 - (side + 0.32) / settings.height, PICTURE / settings.width, side / settings.height)
     )
     draw_picture(view, record, picture)
     page.text(

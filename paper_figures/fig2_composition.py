@@ -8,8 +8,7 @@ from pathlib import Path
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
-from mmevol.config.publish import Composition
-from mmevol.publish.figures import PALETTE, script
+from mmevol.publish.figures import PALETTE, Composition, script
 from mmevol.publish.table import read_table
 
 Segment = tuple[str, str, int, bool]

@@ -6,8 +6,7 @@ python paper_figures/fig9a_skills.py --dataset results/demo/evolve/full/dataset/
 from pathlib import Path
 
 from matplotlib.figure import Figure as Canvas
-from mmevol.config.publish import Figure
-from mmevol.publish.figures import grouped_bars, script
+from mmevol.publish.figures import Figure, grouped_bars, script
 from mmevol.publish.versions import lengths
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
-from mmevol.config.publish import Figure
-from mmevol.publish.figures import draw_nothing, script
+from mmevol.publish.figures import Figure, draw_nothing, script
 from mmevol.publish.versions import difficulties
 from numpy.typing import NDArray
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
-from mmevol.config.publish import Figure
-from mmevol.publish.figures import color, script
+from mmevol.publish.figures import Figure, color, script
 from numpy.typing import NDArray
 
 Curve = NDArray[np.float64]
@@ -38,12 +37,13 @@ def draw(figure: Canvas, settings: Figure, *, losses: list[Path]) -> None:
         new = arm not in arms
         shade = arms.setdefault(arm, color(settings, arm, len(arms)))
         axes.plot(tokens, loss, color=shade, linewidth=0.6, alpha=0.25)
-        axes.plot(tokens, smooth(loss), color=shade, label=arm if new else None)
+        dots = "." if len(loss) < 20 else ""
+        axes.plot(tokens, smooth(loss), marker=dots, color=shade, label=arm if new else None)
     axes.set(xlabel="tokens seen (padding left out)", ylabel="loss on the assistant's tokens", yscale="log")
     axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g} M" if x >= 1e6 else f"{x / 1e3:g} k" if x else "0")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
-    axes.legend(loc="upper right")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 
 
 if __name__ == "__main__":

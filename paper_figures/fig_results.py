@@ -7,8 +7,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from mmevol.config.publish import Results
-from mmevol.publish.figures import color, script
+from mmevol.publish.figures import Results, color, script
 from mmevol.publish.results import AVERAGE
 from mmevol.publish.table import read_table
 

@@ -34,7 +34,7 @@ def test_a_heartbeat_says_how_far_a_job_is(tmp_path: Path) -> None:
 
 
 def test_a_job_that_fails_is_said_to_have_failed(tmp_path: Path) -> None:
-    with pytest.raises(ValueError), Heartbeat(Run(status=str(tmp_path)), job="evolve/full/round_1/0"):  # noqa: PT011
+    with pytest.raises(ValueError), Heartbeat(Run(status=str(tmp_path)), job="evolve/full/round_1/0"):
         raise ValueError
     assert state(tmp_path)["state"] == "failed"
     assert state(tmp_path)["eta"] is None
@@ -77,16 +77,18 @@ def job(**facts: Any) -> subprocess.Popen[str]:
 
 
 def test_a_job_ends_within_two_seconds_of_its_snakemakes_death() -> None:
-    with subprocess.Popen(["sleep", "60"]) as parent:
-        with job(parent=parent.pid, parent_start=process_start(parent.pid)) as child:
-            assert child.stdout
-            assert child.stdout.readline() == "working\n"
-            time.sleep(0.7)
-            assert child.poll() is None
-            os.kill(parent.pid, signal.SIGKILL)
-            began = time.monotonic()
-            assert child.wait(10) == 1
-            assert time.monotonic() - began < 2
+    with (
+        subprocess.Popen(["sleep", "60"]) as parent,
+        job(parent=parent.pid, parent_start=process_start(parent.pid)) as child,
+    ):
+        assert child.stdout
+        assert child.stdout.readline() == "working\n"
+        time.sleep(0.7)
+        assert child.poll() is None
+        os.kill(parent.pid, signal.SIGKILL)
+        began = time.monotonic()
+        assert child.wait(10) == 1
+        assert time.monotonic() - began < 2
 
 
 def test_a_reused_pid_is_not_the_snakemake_that_started_the_job() -> None:

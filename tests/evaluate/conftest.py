@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-from mmevol.config.commands import AuditSettings, DrawSettings
+from mmevol.config.commands import AuditSettings, DrawSettings, HeldoutSettings
 from mmevol.evaluate.heldout.write import MAKERS, write_heldout
-from mmevol.evaluate.settings import HeldoutSettings
 from mmevol.seeds.audit import audit
 from mmevol.seeds.world import draw
 

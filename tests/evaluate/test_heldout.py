@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from mmevol.config import BENCHMARKS
+from mmevol.config.commands import HeldoutSettings
 from mmevol.evaluate.benchmarks import Row, rows
 from mmevol.evaluate.heldout import questions as ask
 from mmevol.evaluate.heldout.questions import Item, Words
@@ -18,7 +19,6 @@ from mmevol.evaluate.heldout.write import MAKERS, write_heldout
 from mmevol.evaluate.scoring.choice import BLINK_TASKS
 from mmevol.evaluate.scoring.inputs import COLUMNS, read_inputs
 from mmevol.evaluate.scoring.score import Score, score
-from mmevol.evaluate.settings import HeldoutSettings
 from mmevol.records import BadInput
 from mmevol.store import read_rows
 from mmevol.teacher.benchmark import reply as judge

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from mmevol.config import Run
+from mmevol.config.commands import PredictSettings
 from mmevol.evaluate import predict as predicting
 from mmevol.evaluate.benchmarks import rows
 from mmevol.evaluate.predict import GREY, Question, journal, predict
-from mmevol.evaluate.settings import PredictSettings
 from mmevol.train import generate
 
 

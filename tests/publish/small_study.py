@@ -12,7 +12,20 @@ from mmevol.config.publish import ResultsSettings, RoundsSettings
 from mmevol.evolve.ask import seed_versions
 from mmevol.evolve.dataset import dataset
 from mmevol.evolve.eliminate import eliminate
-from mmevol.records import QA, Candidate, Frontier, Object, Reason, SeedRecord, Step, Verdict, Version, fraction, qa_id
+from mmevol.records import (
+    QA,
+    Candidate,
+    Frontier,
+    Object,
+    Outcome,
+    Reason,
+    SeedRecord,
+    Step,
+    Verdict,
+    Version,
+    fraction,
+    qa_id,
+)
 from mmevol.store import read_rows, shard_of, write_json, write_rows, write_text
 from PIL import Image, ImageDraw
 
@@ -145,6 +158,12 @@ def judged_seed(version: Version) -> Candidate:
     )
 
 
+def told(c: Candidate, fault: str, end: Outcome) -> dict[str, Any]:
+    """What was planted in a candidate and what became of it."""
+    ends = {"outcome": "rejected" if c.failed else end.outcome, "reason": end.reason}
+    return {"round": c.round, "parent": c.parent.id, "direction": c.direction, "attempt": 0, "fault": fault, **ends}
+
+
 def evolve(root: Path, name: str, rounds: int, thresholds: Eliminate | None) -> None:
     faults: list[dict[str, Any]] = []
     for shard in range(SHARDS):
@@ -171,10 +190,6 @@ def evolve(root: Path, name: str, rounds: int, thresholds: Eliminate | None) -> 
                 "money": 0.5,
             }
             write_json(folder / "usage" / f"{shard}.json", {"endpoints": [spent], "seconds": 2.5})
-            faults += [
-                {"round": n, "parent": c.parent.id, "direction": c.direction, "attempt_used": 0, "fault": f}
-                for c, f in made
-            ]
             outcomes = folder / "ledger" / f"{shard}.parquet"
             after = folder / "frontier" / f"{shard}.parquet"
             eliminate(
@@ -186,9 +201,10 @@ def evolve(root: Path, name: str, rounds: int, thresholds: Eliminate | None) -> 
                 outcomes=outcomes,
                 ledger=outcomes.with_suffix(".json"),
             )
+            ends = {o.parent: o for o in read_rows(outcomes, "outcome")}
+            faults += [told(c, fault, ends[c.parent.id]) for c, fault in made]
             frontier = after
-    write_faults(root / "evolve" / name / "faults.parquet", faults)
-    into = root / "evolve" / name / "dataset"
+    write_rows(root / "evolve" / name / "faults.parquet", "planted", faults)
     of = DatasetSettings(
         study="test",
         evolution=name,
@@ -199,15 +215,7 @@ def evolve(root: Path, name: str, rounds: int, thresholds: Eliminate | None) -> 
         evolver="symbolic-v1",
         judge="symbolic-v1",
     )
-    dataset(of, root=root, evolved=into / "evolved.parquet", sft=into / "sft.json")
-
-
-def write_faults(path: Path, rows: list[dict[str, Any]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), path)
+    dataset(of, root=root, out=root / "evolve" / name / "dataset")
 
 
 def score(benchmark: str, correct: dict[str, float], image: dict[str, str]) -> dict[str, Any]:
@@ -292,6 +300,6 @@ def make_study(root: Path, records: int = 120, rounds: int = 3) -> Study:
     numbers = list(range(rounds + 1))
     return Study(
         root,
-        ResultsSettings(benchmarks=list(BENCHMARKS), arms={arm: [0] for arm in ARMS}, baseline="seed_matched"),
+        ResultsSettings(benchmarks=list(BENCHMARKS), arms=[(arm, [0]) for arm in ARMS], baseline="seed_matched"),
         RoundsSettings(shards=SHARDS, evolutions={"full": numbers, "no_elimination": numbers}),
     )

@@ -12,6 +12,7 @@ from mmevol.config.publish import CompositionSettings, Lineage
 from mmevol.publish.composition import composition
 from mmevol.publish.figures import FORMATS, script
 from mmevol.publish.gallery import WIDTH, gallery
+from mmevol.publish.lineage import chosen
 from mmevol.publish.results import results
 from mmevol.publish.table import write_table
 from mmevol.records import BadInput
@@ -127,7 +128,7 @@ def test_the_lineage_shows_the_picture_that_it_names_as_its_input(study: Study, 
 
 
 def test_the_lineage_that_is_chosen_has_a_loss_and_several_directions(study: Study) -> None:
-    rows = module("fig1_lineage").chosen(study.dataset, None)
+    rows = chosen(study.dataset, None)
     assert len({r["record"] for r in rows}) == 1
     assert any(r["outcome"] == "eliminated" for r in rows)
     assert len({r["direction"] for r in rows if r["outcome"] == "survived"}) >= 2
@@ -135,13 +136,13 @@ def test_the_lineage_that_is_chosen_has_a_loss_and_several_directions(study: Stu
 
 def test_a_lineage_of_nobody_is_bad_input(study: Study) -> None:
     with pytest.raises(BadInput, match=r"fig1_lineage\.record"):
-        module("fig1_lineage").chosen(study.dataset, "nobody")
+        chosen(study.dataset, "nobody")
 
 
 def test_cards_stand_inside_the_page_and_apart(study: Study) -> None:
     figure = module("fig1_lineage")
     settings = Lineage()
-    cards = figure.laid_out(figure.chosen(study.dataset, None), settings)
+    cards = figure.laid_out(chosen(study.dataset, None), settings)
     for card in cards:
         assert (
             card.x >= 0

@@ -4,7 +4,7 @@ from statistics import NormalDist
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from mmevol.publish.intervals import Spread, cluster_sums, estimate, mean_sums, rows_spread, seeds_spread, wilson
+from mmevol.publish.intervals import Spread, cluster_sums, estimate, rows_spread, seeds_spread, wilson
 from scipy.stats import binomtest, ttest_1samp, ttest_rel
 
 pairs = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=3, max_size=60)
@@ -21,7 +21,7 @@ def test_a_paired_difference_of_means_is_the_paired_t_test(rows: list[tuple[int,
     assume(len({a - b for a, b in rows}) > 1)
     mine, other = influences(left), influences(right)
     found = estimate(
-        sum(left) / len(rows) - sum(right) / len(rows), [rows_spread({k: mine[k] - other[k] for k in mine})]
+        sum(left) / len(rows) - sum(right) / len(rows), [rows_spread([{k: mine[k] - other[k] for k in mine}])]
     )
     assert found
     expected = ttest_rel(left, right).confidence_interval()
@@ -31,7 +31,7 @@ def test_a_paired_difference_of_means_is_the_paired_t_test(rows: list[tuple[int,
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=40))
 def test_the_interval_of_a_mean_is_the_t_interval(values: list[float]) -> None:
     assume(max(values) - min(values) > 1e-3)
-    found = estimate(sum(values) / len(values), [rows_spread(influences(values))])
+    found = estimate(sum(values) / len(values), [rows_spread([influences(values)])])
     assert found
     expected = ttest_1samp(values, 0).confidence_interval()
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
@@ -40,17 +40,17 @@ def test_the_interval_of_a_mean_is_the_t_interval(values: list[float]) -> None:
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=30), st.integers(2, 5))
 def test_repeating_every_question_about_an_image_makes_nothing_surer(values: list[float], times: int) -> None:
     assume(max(values) - min(values) > 1e-3)
-    once = rows_spread(influences(values))
+    once = rows_spread([influences(values)])
     many = influences([v for v in values for _ in range(times)])
-    again = rows_spread(cluster_sums((f"image {int(k) // times}", v) for k, v in many.items()))
+    again = rows_spread([cluster_sums((f"image {int(k) // times}", v) for k, v in many.items())])
     assert once and again
-    assert again.variance == pytest.approx(once.variance) and again.freedom == once.freedom
+    assert (again.variance, again.freedom) == pytest.approx((once.variance, once.freedom))
 
 
 def test_nothing_is_claimed_where_nothing_varies_or_is_known() -> None:
-    assert rows_spread({"only": 0.5}) is None
+    assert rows_spread([{"only": 0.5}]) is None
     assert estimate(1.0, [None]) is None
-    assert estimate(1.0, [rows_spread({"a": 0.0, "b": 0.0})]) is None
+    assert estimate(1.0, [rows_spread([{"a": 0.0, "b": 0.0}])]) is None
     assert seeds_spread([3.0]) is None
     assert wilson(0, 0) is None
 
@@ -75,8 +75,15 @@ def test_runs_of_training_give_the_standard_error_of_their_mean() -> None:
     assert spread == Spread(pytest.approx(1 / 3), 2)
 
 
-def test_the_mean_of_benchmarks_keeps_an_image_together() -> None:
-    assert mean_sums([{"a": 1.0, "b": -1.0}, {"a": 3.0, "c": 2.0}]) == {"a": 2.0, "b": -0.5, "c": 1.0}
+@given(st.lists(st.lists(st.floats(-1, 1), min_size=2, max_size=12), min_size=1, max_size=5))
+def test_parts_that_share_no_image_add_as_independent_ones(parts: list[list[float]]) -> None:
+    named = [{f"{i}/{j}": v for j, v in enumerate(part)} for i, part in enumerate(parts)]
+    each = [rows_spread([part]) for part in named]
+    together = rows_spread(named)
+    assert together and all(each)
+    variances = [s.variance for s in each if s]
+    assert together.variance == pytest.approx(sum(variances))
+    assert min(s.freedom for s in each if s) <= together.freedom + 1e-9 or sum(variances) == 0
 
 
 @given(st.integers(0, 50), st.integers(1, 50))

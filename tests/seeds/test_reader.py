@@ -86,7 +86,7 @@ def test_own_licence_and_plain_caption_win() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(
-    values=st.lists(st.dictionaries(st.text(), st.recursive(st.text() | st.integers() | st.none(), st.lists))),
+    values=st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=20) | st.integers() | st.none()), max_size=5),
     chunk=st.integers(min_value=1, max_value=40),
     indent=st.sampled_from([None, 2]),
     ascii_only=st.booleans(),

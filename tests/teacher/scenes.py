@@ -6,8 +6,8 @@ from typing import get_args
 from hypothesis import strategies as st
 from mmevol.records import Object
 from mmevol.teacher import language as la
-from mmevol.teacher.grammar import DEMANDS
 from mmevol.teacher.nouns import COLORS, SHAPES, THINGS
+from mmevol.teacher.render import DEMANDS
 
 CUSTOM = (
     "fire truck",
@@ -29,9 +29,9 @@ PICKS = get_args(la.Pick)
 
 @st.composite
 def boxes(draw: st.DrawFn) -> tuple[float, float, float, float]:
-    x1, x2 = sorted(draw(st.lists(st.integers(0, 100), min_size=2, max_size=2, unique=True)))
-    y1, y2 = sorted(draw(st.lists(st.integers(0, 100), min_size=2, max_size=2, unique=True)))
-    return x1 / 100, y1 / 100, x2 / 100, y2 / 100
+    x1, x2 = sorted(draw(st.lists(st.integers(0, 20), min_size=2, max_size=2, unique=True)))
+    y1, y2 = sorted(draw(st.lists(st.integers(0, 20), min_size=2, max_size=2, unique=True)))
+    return x1 / 20, y1 / 20, x2 / 20, y2 / 20
 
 
 @st.composite

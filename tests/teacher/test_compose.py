@@ -1,5 +1,6 @@
 """Rewrites, curated and fresh Q&A: right, new, in the aim of their direction, and a function of the request alone."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ from mmevol.records import DIRECTIONS, FORMATS, SKILLS, CandidateReply, Object, 
 from mmevol.teacher.answer import answer
 from mmevol.teacher.blind import leak
 from mmevol.teacher.compose import DEPTH_CAP, demanded
-from mmevol.teacher.execute import Scene, box_text
 from mmevol.teacher.grammar import parse
 from mmevol.teacher.judge import verdict
-from mmevol.teacher.language import Question, depth
+from mmevol.teacher.language import Locate, Question, depth
+from mmevol.teacher.phrases import Phrases
+from mmevol.teacher.render import box_text, noun_phrase
+from mmevol.teacher.scene import Scene
 
 from . import brute
 from .scenes import scenes
@@ -147,6 +150,17 @@ def test_people_s_words_for_things_are_understood() -> None:
     assert all("person" in item["objects"] for item in found)
 
 
+def test_a_crowd_of_one_kind_still_grows() -> None:
+    crowd = [
+        Object(label="donut", bbox=(x / 10, y / 4, x / 10 + 0.08, y / 4 + 0.2)) for x in range(9) for y in range(3)
+    ]
+    qa = parent("What is the object in the region [0.200, 0.250, 0.280, 0.450]?", "the donut")
+    for key in map(str, range(10)):
+        (item,) = evolve(crowd, [qa], "reasoning", key)
+        check_item(item, crowd)
+        assert depth(question_of(item, crowd).program) == 3
+
+
 def test_without_objects_nothing_is_composed_and_the_caption_is_quoted() -> None:
     assert evolve([], [parent()], "reasoning", "k") == []
     reply = answer(Request(task="curate", caption="A cat sleeps. It is night."), "k", 0)
@@ -159,3 +173,25 @@ def test_a_reply_is_a_function_of_block_key_and_attempt() -> None:
     assert answer(request, "k", 0) == answer(request, "k", 0)
     assert len({str(answer(request, "k", attempt)) for attempt in range(5)}) > 1
     assert len({str(answer(request, key, 0)) for key in "abcde"}) > 1
+
+
+def test_a_phrase_does_not_come_back_to_its_own_object() -> None:
+    objects = [
+        Object(label="circle", bbox=(0.1, 0.1, 0.3, 0.3)),
+        Object(label="star", bbox=(0.5, 0.5, 0.6, 0.6)),
+        Object(label="square", bbox=(0.8, 0.8, 0.9, 0.9)),
+    ]
+    question = parse("Where is the circle above the star?")
+    assert question is not None and isinstance(question.program, Locate)
+    finer = [noun_phrase(one) for one in Phrases(Scene(objects), Random(0)).finer(question.program.one)]
+    assert finer and all(phrase.count("circle") == 1 for phrase in finer)
+
+
+def test_a_number_without_a_word_is_not_asked_for_in_words() -> None:
+    crowd = [Object(label="donut", bbox=(x / 20, 0.1, x / 20 + 0.04, 0.3)) for x in range(15)]
+    found = [
+        evolve(crowd, [parent("How many donuts are there?", "15")], "interactive", str(key))[0] for key in range(20)
+    ]
+    assert all("number word" not in item["question"] for item in found)
+    text = "How many donuts are there? Answer with a number word."
+    assert verdict(RequestQA(id="p", question=text, answer="15"), None, Scene(crowd), "")["faithful"]

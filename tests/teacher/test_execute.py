@@ -2,9 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mmevol.records import SKILLS, Object
-from mmevol.teacher.execute import Run, Scene, Unanswerable
+from mmevol.teacher.execute import Run, Unanswerable
 from mmevol.teacher.grammar import parse
 from mmevol.teacher.language import Program, depth
+from mmevol.teacher.scene import Scene
 
 from . import brute
 from .scenes import programs, scenes
@@ -82,12 +83,13 @@ def answer_or_none(program: Program, objects: list[Object]) -> str | None:
 @given(st.data())
 def test_a_second_executor_agrees(data: st.DataObject) -> None:
     objects = data.draw(scenes())
-    asked = data.draw(programs(objects)).program()
-    try:
-        expected = brute.solve(asked, objects)
-    except brute.Unclear:
-        expected = None
-    assert answer_or_none(asked, objects) == expected
+    draw = data.draw(programs(objects))
+    for asked in (draw.program() for _ in range(20)):
+        try:
+            expected = brute.solve(asked, objects)
+        except brute.Unclear:
+            expected = None
+        assert answer_or_none(asked, objects) == expected
 
 
 @given(st.data())
@@ -108,3 +110,18 @@ def test_the_trace_has_known_skills_and_only_boxes_of_objects(data: st.DataObjec
 
 def test_depth_counts_the_longest_chain() -> None:
     assert [depth(program(t, SCENE)) for t in CASES] == [3, 2, 2, 3, 4, 3, 2, 2, 3, 3, 3, 3, 4, 4, 3, 3]
+
+
+@pytest.mark.parametrize(("x", "answer"), [(0.2, "Yes"), (0.25, "Yes"), (0.3, None), (0.35, "No"), (0.4, "No")])
+def test_beside_is_a_tenth_or_more(x: float, answer: str | None) -> None:
+    objects = [thing("circle", x, 0.0, 0.1), thing("star", 0.35, 0.5, 0.1)]
+    assert answer_or_none(program("Is the circle to the left of the star?", objects), objects) == answer
+
+
+@pytest.mark.parametrize(("width", "answer"), [(0.61, "Yes"), (0.59, None), (0.42, None), (0.41, "No")])
+def test_larger_is_a_fifth_or_more(width: float, answer: str | None) -> None:
+    objects = [
+        Object(label="circle", bbox=(0.0, 0.0, width, 0.1)),
+        Object(label="star", bbox=(0.0, 0.5, 0.5, 0.6)),
+    ]
+    assert answer_or_none(program("Is the circle larger than the star?", objects), objects) == answer

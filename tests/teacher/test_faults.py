@@ -7,9 +7,10 @@ import pytest
 from mmevol.config import Faults
 from mmevol.records import BadInput, JudgeReply, Request, RequestQA
 from mmevol.teacher.answer import answer
-from mmevol.teacher.execute import Scene, box_text
 from mmevol.teacher.faults import ITEM, REPLY, TRANSPORT, broken_text, check, planted, spoiled, transport_fault
 from mmevol.teacher.judge import verdict
+from mmevol.teacher.render import box_text
+from mmevol.teacher.scene import Scene
 
 from . import brute
 from .test_compose import question_of

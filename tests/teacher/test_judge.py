@@ -1,7 +1,7 @@
 import pytest
 from mmevol.records import JudgeReply, RequestQA
-from mmevol.teacher.execute import Scene
 from mmevol.teacher.judge import verdict
+from mmevol.teacher.scene import Scene
 
 from .test_execute import SCENE
 
@@ -46,6 +46,8 @@ def test_deeper_is_improved_in_every_direction() -> None:
             False,
         ),
         (qa("What color is the largest circle?" + CUE, format="complex reasoning"), "reasoning", False),
+        (qa("What size is the red circle?", "large"), "perceptual", False),  # as deep, the same object
+        (qa("What is the largest object?", "the traffic light"), "perceptual", False),
         (qa("How many stars are there?", "1"), "perceptual", False),  # less deep
         (OLD, "perceptual", False),
         (qa("What mood does the star evoke?", "calm"), "", False),  # not executable

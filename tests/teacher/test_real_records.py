@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from mmevol.records import Object, Request, RequestQA
 from mmevol.teacher.answer import answer
-from mmevol.teacher.execute import Scene
 from mmevol.teacher.judge import read, verdict
+from mmevol.teacher.scene import Scene
 
 from .test_compose import check_item
 

@@ -95,10 +95,20 @@ def seeds_draw(
     images: Annotated[Path, typer.Option("--images")],
 ) -> None:
     """Draw the demo's world: scenes and their records in the reference format."""
-    from mmevol.seeds.settings import DrawSettings
+    from mmevol.config.commands import DrawSettings
     from mmevol.seeds.world import draw
 
     draw(parsed(DrawSettings, settings, "--settings"), records=records, images=images)
+
+
+@seeds.command("photos")
+def seeds_photos(
+    records: Annotated[Path, typer.Option("--records")], images: Annotated[Path, typer.Option("--images")]
+) -> None:
+    """Take the photo study's pictures out of their packages, with captions, boxes and Q&A."""
+    from mmevol.seeds.photos import export
+
+    export(records=records, images=images)
 
 
 @seeds.command("audit")
@@ -110,7 +120,7 @@ def seeds_audit(
 ) -> None:
     """Look at every record and picture before anything is spent; split into shards and held-out."""
     from mmevol.seeds.audit import audit
-    from mmevol.seeds.settings import AuditSettings
+    from mmevol.config.commands import AuditSettings
 
     audit(parsed(AuditSettings, settings, "--settings"), records=records, images_root=images_root, out=out)
 
@@ -222,7 +232,7 @@ def evolve_dataset(
     from mmevol.evolve.dataset import dataset
 
     of = parsed(DatasetSettings, settings, "--settings")
-    dataset(of, root=root, evolved=out / "evolved.parquet", sft=out / "sft.json")
+    dataset(of, root=root, out=out)
 
 
 @evolve.command("planted")

@@ -30,7 +30,7 @@ rule evaluate_heldout:
 rule evaluate_predict:
     input:
         model=lambda w: f"{R}/train/finetune/{w.arm.removesuffix('.blind')}/seed_{w.seed}/manifest.json",
-        data=[f"{study.benchmark_data(b)}/manifest.json" for b in study.benchmarks],
+        data=[study.benchmark_file(b) for b in study.benchmarks],
     output:
         expand(
             f"{v}/{{{{arm}}}}/seed_{{{{seed}}}}/{{benchmark}}/predictions.jsonl",
@@ -62,7 +62,7 @@ rule evaluate_predict:
 rule evaluate_score:
     input:
         predictions=f"{v}/{{arm}}/seed_{{seed}}/{{benchmark}}/predictions.jsonl",
-        data=lambda w: f"{study.benchmark_data(w.benchmark)}/manifest.json",
+        data=lambda w: study.benchmark_file(w.benchmark),
     output:
         f"{v}/{{arm}}/seed_{{seed}}/{{benchmark}}/score.{{rules}}.json",
     log:

@@ -177,6 +177,7 @@ rule evolve_dataset:
     output:
         evolved=f"{e}/dataset/evolved.parquet",
         sft=f"{e}/dataset/sft.json",
+        card=f"{e}/dataset/README.md",
     log:
         f"{logs}/evolve_dataset/{{evolution}}.log",
     benchmark:

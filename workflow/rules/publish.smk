@@ -19,6 +19,12 @@ rule publish_results:
             labels={"table": "arms × benchmarks"},
         ),
         multiext(f"{tables_dir}/main", ".csv", ".md", ".tex"),
+        report(
+            f"{tables_dir}/benchmarks.html",
+            caption="../report/benchmarks.rst",
+            category="Results",
+            labels={"table": "each arm on each benchmark"},
+        ),
         multiext(f"{tables_dir}/benchmarks", ".csv", ".md", ".tex"),
     log:
         f"{logs}/publish_results.log",

@@ -36,12 +36,6 @@ class DrawSettings(Section):
     caption_only: Fraction = Field(default=0.2, description="share of records that have only a caption")
 
 
-class PhotosSettings(Section):
-    """Of ``seeds photos``: the photo study has nothing to choose."""
-
-    version: int = 1
-
-
 class AuditSettings(Section):
     """Of ``seeds audit``."""
 

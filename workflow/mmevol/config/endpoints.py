@@ -11,59 +11,86 @@ from mmevol.records import digest
 class Faults(Section):
     """Rates at which the embedded teacher spoils replies, each 0..1, drawn from request and attempt."""
 
-    seed: int = 0
-    malformed_json: Fraction = 0
-    truncated_json: Fraction = 0
-    invented_box: Fraction = 0
-    invented_object: Fraction = 0
-    unimproved_copy: Fraction = 0
-    wrong_count: Fraction = 0
-    refusal: Fraction = 0
-    answerable_blind: Fraction = 0
-    judge_wrong: Fraction = 0
-    http_429: Fraction = 0
-    http_500: Fraction = 0
-    hang: Fraction = 0
-    drop: Fraction = 0
+    seed: int = Field(default=0, description="draws other faults at the same rates")
+    malformed_json: Fraction = Field(default=0, description="replies whose JSON is broken")
+    truncated_json: Fraction = Field(default=0, description="replies that are cut")
+    invented_box: Fraction = Field(default=0, description="items with a box that is not annotated")
+    invented_object: Fraction = Field(default=0, description="items about a thing that is not there")
+    unimproved_copy: Fraction = Field(default=0, description="items that only repeat their parent")
+    wrong_count: Fraction = Field(default=0, description="items with a wrong number")
+    refusal: Fraction = Field(default=0, description="replies that refuse")
+    answerable_blind: Fraction = Field(default=0, description="items that give their answer away")
+    judge_wrong: Fraction = Field(default=0, description="verdicts turned round")
+    http_429: Fraction = Field(default=0, description="requests told to wait, with Retry-After")
+    http_500: Fraction = Field(default=0, description="requests that fail")
+    hang: Fraction = Field(default=0, description="requests that are never answered: each costs `timeout` seconds")
+    drop: Fraction = Field(default=0, description="connections that break off")
 
 
 class Prices(Section):
     """Money for a million tokens, in ``currency``."""
 
-    input: float = Field(default=0, ge=0)
-    cached_input: float = Field(default=0, ge=0)
-    output: float = Field(default=0, ge=0)
-    currency: str = "USD"
+    input: float = Field(default=0, ge=0, description="of prompt tokens")
+    cached_input: float = Field(default=0, ge=0, description="of prompt tokens that the provider had cached")
+    output: float = Field(default=0, ge=0, description="of completion tokens")
+    currency: str = Field(default="USD", description="name of the money; nothing is converted")
 
 
 class Identity(Section):
     """What of an endpoint shapes its answers: part of every reply's key. Never URL or port."""
 
-    provider: str = "embedded"
-    model: str = "symbolic-v1"
-    revision: str = ""
-    temperature: float = Field(default=1.0, ge=0, le=2)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    max_tokens: int = Field(default=2048, gt=0)
-    seed: int | None = None
-    sees_images: bool = True
+    provider: str = Field(
+        default="embedded",
+        description="who serves the model; set it apart where two serve other weights under one name",
+    )
+    model: str = Field(
+        default="symbolic-v1",
+        description="name as the server knows it; pin a dated snapshot where there is one, an alias may change its weights",
+    )
+    revision: str = Field(
+        default="",
+        description="what the name leaves open (commit, quantisation); another revision asks everything anew",
+    )
+    temperature: float = Field(
+        default=1.0, ge=0, le=2, description="0 for a judge; 1 for an evolver, which should not write the same twice"
+    )
+    top_p: float = Field(default=1.0, gt=0, le=1, description="nucleus sampling")
+    max_tokens: int = Field(
+        default=2048, gt=0, description="of a reply; a cut reply is asked again with up to 8 times as many"
+    )
+    seed: int | None = Field(default=None, description="sent along; whether it helps is the server's affair")
+    sees_images: bool = Field(
+        default=True, description="false for a text-only model: captions and boxes alone are sent"
+    )
     image_side: int = Field(default=512, gt=0, description="longest side in px that is sent")
-    image_detail: Literal["low", "high", "auto"] = "low"
-    box_dialect: Literal["unit", "permille", "pixels"] = "unit"
-    structured: Literal["json_schema", "json_object", "none"] = "json_schema"
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    image_detail: Literal["low", "high", "auto"] = Field(
+        default="low", description="as the OpenAI protocol calls it; `low` is the reference's"
+    )
+    box_dialect: Literal["unit", "permille", "pixels"] = Field(
+        default="unit", description="numbers that the model was trained on: fractions, 0 to 1000, or pixels"
+    )
+    structured: Literal["json_schema", "json_object", "none"] = Field(
+        default="json_schema", description="how JSON is demanded; take the first that the server supports"
+    )
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens", description="newer OpenAI models want the second"
+    )
 
 
 class Connection(Section):
     """How an endpoint is reached: changes no data and triggers no rerun."""
 
-    launch: Literal["embedded"] | None = None
-    base_url: str | None = None
+    launch: Literal["embedded"] | None = Field(
+        default=None, description="`embedded` starts the project's own teacher, on loopback, for the life of a job"
+    )
+    base_url: str | None = Field(default=None, description="of an OpenAI-compatible server, up to and with `/v1`")
     api_key_env: str | None = Field(default=None, description="name of the environment variable that holds the key")
     allow_http: bool = Field(default=False, description="send the key over plain http to a host that is not loopback")
-    concurrency: int = Field(default=32, gt=0)
-    requests_per_minute: int | None = Field(default=None, gt=0)
-    tokens_per_minute: int | None = Field(default=None, gt=0)
+    concurrency: int = Field(
+        default=32, gt=0, description="requests in flight of one job; as many as the server answers without 429"
+    )
+    requests_per_minute: int | None = Field(default=None, gt=0, description="at most, of one job")
+    tokens_per_minute: int | None = Field(default=None, gt=0, description="at most, of one job")
     timeout: float = Field(default=120, gt=0, description="seconds for one request")
     patience: float = Field(default=600, gt=0, description="seconds without any answer after which the job gives up")
     prices: Prices = Prices()

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mmevol.config.section import Name, Section
 
@@ -50,26 +50,44 @@ DISPLAY = dict(
 class Benchmark(Section):
     """One benchmark of the study."""
 
-    n: int | None = Field(default=None, gt=0, description="rows: made from held-out scenes, or kept of the real file")
+    n: int | None = Field(
+        default=None,
+        gt=0,
+        description="rows that are made from held-out scenes, 100 if not given; real files are taken whole",
+    )
 
 
 class Evaluate(Section):
     """What is measured."""
 
-    rules: Literal["mmevol", "vlmevalkit-head", "authors"] = "mmevol"
+    rules: Literal["mmevol", "vlmevalkit-head", "authors"] = Field(
+        default="mmevol",
+        description="whose scoring: the reference's copy of VLMEvalKit, that kit today, or the benchmark authors' own code",
+    )
     source: Literal["heldout", "files"] = Field(
         default="heldout", description="heldout: written from held-out scenes in the official formats; files: real ones"
     )
-    root: str | None = Field(default=None, description="files: folder that holds a folder a benchmark")
-    benchmarks: dict[str, Benchmark] = {}
+    root: str | None = Field(
+        default=None,
+        description="files: folder that holds a folder a benchmark, each with its official files and a manifest.json",
+    )
+    benchmarks: dict[str, Benchmark] = Field(default={}, description="by name, as the official files spell it")
     judge: Name | None = Field(default=None, description="endpoint of the benchmark judges; none: rules alone")
     blind: list[Name] = Field(default=[], description="arms that are also measured with the pictures greyed out")
-    batch: int = Field(default=64, gt=0)
+    batch: int = Field(default=64, gt=0, description="rows that are answered together; less where memory is short")
     prompts: Literal["plain", "reference"] = Field(
         default="plain", description="each benchmark's own, or the reference wrapper's"
     )
-    max_new_tokens: int = Field(default=48, gt=0)
+    max_new_tokens: int = Field(
+        default=48, gt=0, description="of an answer; the reference: 1224 for choices, 1027 for yes/no, 1024 else"
+    )
     beams: int = Field(default=1, gt=0, description="the reference: 3 for the benchmarks that come as a table")
+
+    @model_validator(mode="after")
+    def _whole_files(self) -> "Evaluate":
+        if self.source == "files" and (self.root is None or any(b.n is not None for b in self.benchmarks.values())):
+            raise ValueError("source: files needs root, and takes every benchmark whole (no n)")
+        return self
 
     @field_validator("benchmarks")
     @classmethod

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from mmevol.config.section import Name, Section, switched
+from mmevol.config.section import Name, Section, switch, switched
 from mmevol.records import DIRECTIONS
 
 
@@ -17,14 +17,21 @@ class Blind(Section):
 class Judge(Section):
     """Who judges a candidate, what it sees and what it compares with."""
 
-    endpoint: Name = "judge"
-    compare_with: Literal["parent", "seed"] = "parent"
-    sees_image: bool = True
-    sees_annotations: bool = True
+    endpoint: Name = Field(
+        default="judge", description="who judges; best another model than the evolver, else it marks its own work"
+    )
+    compare_with: Literal["parent", "seed"] = Field(
+        default="parent",
+        description="what a candidate must improve on; `seed` is what the reference does in every round",
+    )
+    sees_image: bool = Field(
+        default=True, description="the picture goes with the question to the judge; off in the reference"
+    )
+    sees_annotations: bool = Field(default=True, description="caption and boxes too; off in the reference")
     seeds: bool = Field(
         default=True, description="also judge the seeds against themselves: the difficulty of version 0"
     )
-    blind: Blind | None = Blind()
+    blind: Blind | None = Field(default=Blind(), json_schema_extra=switch)
 
     @model_validator(mode="before")
     @classmethod
@@ -35,11 +42,13 @@ class Judge(Section):
 class Eliminate(Section):
     """The thresholds of the elimination rule; each may be one value or one a round."""
 
-    improved: bool | list[bool] = True
-    min_difficulty: float | list[float] = 0.0
-    faithful: bool | list[bool] = True
-    image_needed: bool | list[bool] = True
-    answered_blind: bool | list[bool] = True
+    improved: bool | list[bool] = Field(default=True, description="the judge must say that it is better")
+    min_difficulty: float | list[float] = Field(
+        default=0.0, description="0 to 10; 0 is no threshold, as in the reference"
+    )
+    faithful: bool | list[bool] = Field(default=True, description="the judge must say that it is true of the picture")
+    image_needed: bool | list[bool] = Field(default=True, description="the judge must say that it needs the picture")
+    answered_blind: bool | list[bool] = Field(default=True, description="what the blind check answered right goes")
     near_duplicate: float | list[float] | None = Field(
         default=0.9, description="Jaccard similarity of word 3-grams to an earlier version at which a candidate goes"
     )
@@ -62,23 +71,48 @@ class Eliminate(Section):
 class Calls(Section):
     """How many evolver calls `from: scratch` spends: as many as another evolution made."""
 
-    same_as: Name
+    same_as: Name = Field(description="an evolution that rewrites and stands above")
 
 
 class Evolution(Section):
     """A named way to evolve. ``from: scratch`` asks for fresh Q&A instead of rewriting."""
 
-    from_: Literal["seeds", "scratch"] = Field(default="seeds", alias="from")
-    endpoint: Name = "evolver"
-    rounds: int = Field(default=3, ge=1, le=20)
+    from_: Literal["seeds", "scratch"] = Field(
+        default="seeds",
+        alias="from",
+        description="`seeds` rewrites them; `scratch` is the control that spends the calls on fresh Q&A",
+    )
+    endpoint: Name = Field(default="evolver", description="who rewrites")
+    rounds: int = Field(
+        default=3, ge=1, le=20, description="3 in the paper; each costs about as many calls as the one before"
+    )
     directions: dict[Name, Annotated[float, Field(ge=0)]] = Field(
-        default_factory=lambda: dict.fromkeys(DIRECTIONS, 1.0)
+        default=dict.fromkeys(DIRECTIONS, 1.0),
+        description="weights; one direction is drawn a record and round. Equal in the paper, 2 : 1 : 1 in the reference code",
     )
     checks: bool = Field(default=True, description="the structural gate; off: only what cannot be read fails")
-    content_attempts: int = Field(default=3, ge=1, le=10)
-    qas_per_request: int = Field(default=4, ge=1, le=50)
-    judge: Judge | None = Judge()
-    eliminate: Eliminate | None = Eliminate()
+    content_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=10,
+        description="replies that are asked for until one is valid; then the parent counts as failed",
+    )
+    qas_per_request: int = Field(
+        default=4,
+        ge=1,
+        le=50,
+        description="Q&A of a record that share a request; more saves calls and makes long replies",
+    )
+    judge: Judge | None = Field(
+        default=Judge(),
+        json_schema_extra=switch,
+        description="the judging gate; false: no verdicts, and no threshold on them",
+    )
+    eliminate: Eliminate | None = Field(
+        default=Eliminate(),
+        json_schema_extra=switch,
+        description="the eliminating gate; false: verdicts are recorded and everything valid survives",
+    )
     calls: Calls | None = None
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -107,9 +141,9 @@ class Evolution(Section):
 class Budget(Section):
     """Hard stop of the whole evolution; divided by shards. A fact of the run, not of the data."""
 
-    requests: int | None = Field(default=None, gt=0)
-    tokens: int | None = Field(default=None, gt=0)
-    money: float | None = Field(default=None, gt=0)
+    requests: int | None = Field(default=None, gt=0, description="that are sent; answers from the store are free")
+    tokens: int | None = Field(default=None, gt=0, description="prompt and completion")
+    money: float | None = Field(default=None, gt=0, description="by the endpoints' prices")
 
     def share(self, shards: int) -> "Budget":
         """The part of one shard, whole numbers rounded down but at least 1."""
@@ -123,9 +157,14 @@ class Budget(Section):
 class Evolve(Section):
     """The evolutions of the study."""
 
-    shards: int = 4
+    shards: int = Field(
+        default=4,
+        description="jobs a round, a power of two up to 256: 4 on a laptop, 256 for 163 thousand records; the data are the same",
+    )
     budget: Budget = Budget()
-    evolutions: dict[Name, Evolution] = {}
+    evolutions: dict[Name, Evolution] = Field(
+        default={}, description="ways to evolve, by name; add one for an ablation, `like:` another"
+    )
 
     @model_validator(mode="after")
     def _power_of_two(self) -> "Evolve":

@@ -24,8 +24,8 @@ class Figure(Section):
 class Lineage(Figure):
     """Figure 1: one record through the rounds."""
 
-    width: float = 11.0
-    height: float = 5.2
+    width: float = 9.6
+    height: float = 5.8
     record: str | None = Field(default=None, description="key of the record; none: the one that shows most")
 
 
@@ -78,20 +78,27 @@ class Publish(Section):
     paper: dict[Name, str] = Field(
         default={}, description="arms that repeat a row of the paper's table 4, by its name there"
     )
-    figures: Figures = Figures()
+    figures: Figures = Field(
+        default=Figures(), description="how each looks; a changed colour redraws one figure and nothing else"
+    )
 
 
 # --------------------------------------------------------------------------------------------- what the commands may see
 
 
 class ResultsSettings(Section):
-    """Of ``publish results``. ``arms``: their train seeds; an arm without its pictures is called ``<arm>.blind``."""
+    """Of ``publish results``. ``arms``: name and train seeds, as the rows stand; without its pictures an arm is ``<arm>.blind``."""
 
     version: int = 1
     rules: str = "mmevol"
     benchmarks: list[str]
-    arms: dict[str, list[int]]
+    arms: list[tuple[str, list[int]]]
     baseline: str | None = None
+
+    @property
+    def runs(self) -> dict[str, list[int]]:
+        """The train seeds by arm, in order."""
+        return dict(self.arms)
 
 
 class RoundsSettings(Section):
@@ -137,7 +144,7 @@ def results_settings(study: "Study") -> ResultsSettings:
     return ResultsSettings(
         rules=study.evaluate.rules,
         benchmarks=[b for b in BENCHMARKS if b in study.evaluate.benchmarks],
-        arms=arms | blind,
+        arms=list((arms | blind).items()),
         baseline=study.publish.baseline if study.publish.baseline in arms else None,
     )
 

@@ -22,6 +22,11 @@ class Section(BaseModel):
         return canonical(self.model_dump(mode="json", exclude_defaults=True, by_alias=True))
 
 
+def switch(schema: dict[str, Any]) -> None:
+    """Adds to the JSON schema of a gate what `switched` takes besides."""
+    schema["anyOf"].append({"type": "boolean"})
+
+
 def switched(value: Any, key: str) -> Any:
     """A gate given as true or false: its defaults, or none."""
     if isinstance(value, dict) and isinstance(value.get(key), bool):

@@ -10,8 +10,10 @@ from mmevol.config.section import Fraction, Name, Section
 class Curate(Section):
     """Captions without Q&A become Q&A by asking the teacher."""
 
-    endpoint: Name = "evolver"
-    content_attempts: int = Field(default=3, ge=1, le=10)
+    endpoint: Name = Field(default="evolver", description="who writes them")
+    content_attempts: int = Field(
+        default=3, ge=1, le=10, description="replies that are asked for until one holds a usable Q&A"
+    )
 
 
 class Seeds(Section):
@@ -24,9 +26,15 @@ class Seeds(Section):
     image_size: int = Field(
         default=80, ge=80, description="world: side of a scene in px; letters are at least 8 px high from 80 on"
     )
-    heldout: Fraction = Field(default=0, description="share of images that never occurs in training")
+    heldout: Fraction = Field(
+        default=0,
+        description="share of images that never occurs in training; needed for benchmarks made from held-out scenes",
+    )
     images_root: str | None = Field(default=None, description="folder of the pictures; none: captions and boxes alone")
-    bad_images: Literal["fatal", "exclude"] = "fatal"
+    bad_images: Literal["fatal", "exclude"] = Field(
+        default="fatal",
+        description="what becomes of a record whose picture is missing or does not open; `exclude` counts them in the audit",
+    )
     caption_only: Fraction = Field(default=0.2, description="world: share of records that have only a caption")
     licence: str | None = Field(default=None, description="licence of records that name none")
     limit: int | None = Field(default=None, gt=0, description="keep the first records in hash order")

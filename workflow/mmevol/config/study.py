@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from mmevol.config.commands import (
     AskSettings,
@@ -46,9 +46,11 @@ from mmevol.records import BadInput
 class Study(Section):
     """A whole study, resolved."""
 
-    study: Name
-    seed: int = 0
-    endpoints: dict[Name, Endpoint] = {}
+    study: Name = Field(description="name of the study, and of its folder in `results/`")
+    seed: int = Field(default=0, description="of every draw; another seed, another study")
+    endpoints: dict[Name, Endpoint] = Field(
+        default={}, description="models, by name; `evolver` and `judge` are what the other sections ask for by default"
+    )
     seeds: Seeds
     evolve: Evolve = Evolve()
     train: Train = Train()
@@ -173,6 +175,12 @@ class Study(Section):
         """The folder of a benchmark's files."""
         root = self.evaluate.root if self.evaluate.source == "files" else f"{self.results}/evaluate/data"
         return f"{root}/{benchmark}"
+
+    def benchmark_file(self, benchmark: str) -> str:
+        """The file that stands for a benchmark's data: the manifest of a made one, the official table or questions of a real one."""
+        made = self.evaluate.source == "heldout"
+        official = "questions.json" if benchmark in ("VQA_v2", "GQA", "MIA-Bench", "MMSInst") else "data.tsv"
+        return f"{self.benchmark_data(benchmark)}/{'manifest.json' if made else official}"
 
     def measured(self) -> list[tuple[str, int]]:
         """Every run that is measured: arm (or ``<arm>.blind``) and train seed."""
@@ -359,14 +367,18 @@ def _likeness(section: dict[str, Any], word: str, where: str, file: str) -> dict
     return done
 
 
+LIKENESS: dict[tuple[str, ...], str] = {
+    ("endpoints",): "same_as",
+    ("evolve", "evolutions"): "like",
+    ("train", "backbones"): "like",
+    ("train", "arms"): "like",
+}
+"""Where an entry may copy another, and by which word."""
+
+
 def resolve(raw: dict[str, Any], file: str) -> Study:
     """Resolve and validate the content of a study file. Raises `BadInput` that names file, field, found, expected, remedy."""
-    for word, path in (
-        ("same_as", ("endpoints",)),
-        ("like", ("evolve", "evolutions")),
-        ("like", ("train", "backbones")),
-        ("like", ("train", "arms")),
-    ):
+    for path, word in LIKENESS.items():
         raw = _replaced(raw, path, lambda section, word=word, path=path: _likeness(section, word, ".".join(path), file))
     try:
         study = Study.model_validate(raw)
@@ -390,7 +402,7 @@ def _bad(error: ValidationError, raw: dict[str, Any], file: str) -> BadInput:
     expected, found = first["msg"].removeprefix("Value error, "), repr(first["input"])
     remedy = "mend the value; config/README.md explains every key"
     if first["type"] == "extra_forbidden":
-        known = _known_keys(place[:-1])
+        known = _known_keys(place[:-1], raw)
         expected, found = f"one of: {', '.join(known)}" if known else "no such key", f"unknown key {place[-1]!r}"
         remedy = "mend the spelling or take the key out; config/README.md explains every key"
     elif first["type"] == "missing":
@@ -413,12 +425,15 @@ def _place(loc: tuple[int | str, ...], raw: Any, *, missing: bool) -> list[str]:
     return [*place, str(loc[-1])] if missing else place
 
 
-def _known_keys(place: list[str]) -> list[str]:
-    """The keys that a section knows, by walking the JSON schema along `place`."""
+def _known_keys(place: list[str], raw: Any) -> list[str]:
+    """The keys that a section knows, by walking the JSON schema along `place`; `raw` says which member of a union it is."""
     schema = Study.model_json_schema(by_alias=True)
     node: dict[str, Any] = schema
 
     def deref(n: dict[str, Any]) -> dict[str, Any]:
+        if "discriminator" in n:
+            of = n["discriminator"]
+            n = {"$ref": of["mapping"][raw[of["propertyName"]]]}
         for option in n.get("anyOf", n.get("oneOf", [])):
             if "$ref" in option or "properties" in option:
                 return deref(option)
@@ -426,9 +441,9 @@ def _known_keys(place: list[str]) -> list[str]:
 
     for part in place:
         node = deref(node)
-        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
-        if not isinstance(node, dict):
-            return []
+        by_name = [*node.get("patternProperties", {}).values(), node.get("additionalProperties"), node.get("items")]
+        node = next(filter(None, [node.get("properties", {}).get(part), *by_name]), {})
+        raw = raw[int(part) if isinstance(raw, list) else part]
     return list(deref(node).get("properties", {}))
 
 
@@ -464,6 +479,11 @@ def _check_names(study: Study, file: str) -> None:
             known(f"train.mixtures.{name}.{place}.evolution", entry.evolution, study.evolve.evolutions)
     known("evaluate.judge", study.evaluate.judge, study.endpoints)
     known("publish.main_evolution", study.publish.main_evolution, study.evolve.evolutions)
+    given = study.publish.model_fields_set
+    for key in ("arm", "baseline"):
+        known(f"publish.{key}", getattr(study.publish, key) if key in given else None, study.train.arms)
+    for arm in study.publish.paper:
+        known("publish.paper", arm, study.train.arms)
     for place, arm in enumerate(study.evaluate.blind):
         known(f"evaluate.blind.{place}", arm, study.train.arms)
 

@@ -9,6 +9,10 @@ from mmevol.config.section import Fraction, Name, Section
 Rate = Annotated[float, Field(gt=0)] | None
 """Peak learning rate; None: the module stays as it is."""
 
+Count = Annotated[int, Field(gt=0)]
+Factor = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(gt=0, lt=1)]
+
 
 # ------------------------------------------------------------------------------------------------------------------- models
 
@@ -23,14 +27,14 @@ class _Model(Section):
 class TinyModel(_Model):
     """A LLaVA-NeXT small enough to learn on a laptop, from nothing: CLIP tower, projector and Qwen2 from config."""
 
-    kind: Literal["tiny"] = "tiny"
+    kind: Literal["tiny"] = Field(default="tiny", description="tells the models apart")
     vocabulary: int = Field(default=768, ge=300, description="entries of the byte-level tokenizer, at most")
     image_size: int = Field(default=80, gt=0, description="px; every picture is one tile of this side")
     patch_size: int = Field(default=20, gt=0, description="px")
     image_mean: float = Field(default=0.95, description="of a picture's values in 0..1; the drawn world's light ground")
-    image_std: float = Field(default=0.25, gt=0)
-    tower_width: int = 128
-    tower_layers: int = 2
+    image_std: float = Field(default=0.25, gt=0, description="of the same values")
+    tower_width: int = Field(default=128, description="hidden size of the vision tower")
+    tower_layers: int = Field(default=2, description="of the vision tower")
     width: int = Field(default=128, description="hidden size of the language model")
     layers: int = Field(default=3, description="of the language model")
     heads: int = Field(default=4, description="attention heads, of tower and language model")
@@ -48,14 +52,16 @@ class TinyModel(_Model):
 
 
 class PublishedModel(_Model):
-    """A full-size LLaVA-NeXT put together from published parts (spec 5.1)."""
+    """A full-size LLaVA-NeXT put together from published parts."""
 
-    kind: Literal["llava-next"] = "llava-next"
+    kind: Literal["llava-next"] = Field(default="llava-next", description="tells the models apart")
     language: str = Field(default="Qwen/Qwen2-7B-Instruct", description="name or folder of the language model")
-    language_revision: str = "main"
+    language_revision: str = Field(default="main", description="commit, tag or branch; pin a commit")
     vision: str = Field(default="openai/clip-vit-large-patch14-336", description="name or folder of the CLIP tower")
-    vision_revision: str = "main"
-    template: Literal["qwen2", "llama3"] = "qwen2"
+    vision_revision: str = Field(default="main", description="commit, tag or branch; pin a commit")
+    template: Literal["qwen2", "llama3"] = Field(
+        default="qwen2", description="chat layout of the language model: `llama3` for Llama-3-Instruct"
+    )
     pinpoints: list[tuple[int, int]] = Field(
         default=[(336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008)],
         description="AnyRes resolutions, height and width in px",
@@ -76,25 +82,27 @@ class Recipe(Section):
     An epoch is a number of tokens: a run trains until it has seen ``epochs`` times its mixture's tokens.
     """
 
-    language: Rate = None
-    projector: Rate = None
-    tower: Rate = None
+    language: Rate = Field(default=None, description="peak learning rate of the language model; null: frozen")
+    projector: Rate = Field(default=None, description="peak learning rate of the projector; null: frozen")
+    tower: Rate = Field(default=None, description="peak learning rate of the vision tower; null: frozen")
     batch: int = Field(default=128, gt=0, description="samples of an optimizer step, over all devices")
     per_device: int = Field(default=4, gt=0, description="samples of one forward pass; the rest is accumulated")
-    epochs: float = Field(default=1, gt=0)
-    warmup: Fraction = 0.03
-    weight_decay: float = Field(default=0, ge=0)
-    beta2: float = Field(default=0.999, gt=0, lt=1)
+    epochs: float = Field(default=1, gt=0, description="times the mixture's tokens that a run sees")
+    warmup: Fraction = Field(default=0.03, description="share of the steps in which the rate rises")
+    weight_decay: float = Field(default=0, ge=0, description="not on biases, norms and other vectors")
+    beta2: float = Field(default=0.999, gt=0, lt=1, description="of AdamW; 0.98 for short runs")
     clip: float = Field(default=1.0, gt=0, description="norm to which gradients are clipped")
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Literal["fp32", "bf16"] = Field(default="bf16", description="fp32 on CPUs")
     zero: Literal[2, 3] = Field(default=2, description="DeepSpeed ZeRO stage")
-    gradient_checkpointing: bool = True
-    attention: Literal["sdpa", "flash_attention_2", "eager"] = "flash_attention_2"
+    gradient_checkpointing: bool = Field(default=True, description="saves memory, costs a third more time")
+    attention: Literal["sdpa", "flash_attention_2", "eager"] = Field(
+        default="flash_attention_2", description="`sdpa` on CPUs and where flash-attn is not installed"
+    )
     mask: Literal["assistant", "reference"] = Field(
         default="assistant",
         description="loss on what the assistant says and its end token, or on the template tokens that the reference trains too",
     )
-    threads: int = Field(default=2, gt=0, description="CPU threads; another number adds up in another order")
+    threads: int = Field(default=1, gt=0, description="CPU threads; another number adds up in another order")
 
     @model_validator(mode="after")
     def _trains(self) -> "Recipe":
@@ -106,13 +114,13 @@ class Recipe(Section):
 
 
 class PublishedPretrain(Recipe):
-    """Stage 1 of the reference (spec 5.2): the projector alone."""
+    """Stage 1 of the reference: the projector alone."""
 
     projector: Rate = 1e-3
 
 
 class PublishedFinetune(Recipe):
-    """Stage 2 of the reference (spec 5.2): everything."""
+    """Stage 2 of the reference: everything."""
 
     language: Rate = 2e-5
     projector: Rate = 2e-5
@@ -124,10 +132,10 @@ class TinyPretrain(Recipe):
 
     language: Rate = 2e-3
     projector: Rate = 2e-3
-    batch: int = 32
-    per_device: int = 32
-    epochs: float = 6
-    beta2: float = 0.98
+    batch: Count = 32
+    per_device: Count = 32
+    epochs: Factor = 6
+    beta2: Decay = 0.98
     precision: Literal["fp32", "bf16"] = "fp32"
     gradient_checkpointing: bool = False
     attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
@@ -137,16 +145,18 @@ class TinyFinetune(TinyPretrain):
     """Stage 2 of the tiny model: everything."""
 
     tower: Rate = 5e-4
-    epochs: float = 10
+    epochs: Factor = 10
 
 
 class WarmTower(Section):
     """The tower learns what stands in each patch from the exact annotations before it ever sees a word."""
 
-    epochs: int = Field(default=20, gt=0)
-    batch: int = Field(default=64, gt=0)
-    rate: float = Field(default=2e-3, gt=0, description="peak learning rate")
-    threads: int = Field(default=2, gt=0)
+    steps: int = Field(default=600, gt=0, description="optimizer steps")
+    batch: int = Field(
+        default=16, gt=0, description="pictures of a step, each put together from patches that show something"
+    )
+    rate: float = Field(default=2e-3, gt=0, description="peak learning rate; the patch embedding's is a tenth")
+    threads: int = Field(default=1, gt=0, description="CPU threads; another number adds up in another order")
 
 
 # ------------------------------------------------------------------------------------------------------------ study section
@@ -155,10 +165,10 @@ class WarmTower(Section):
 class TinyBackbone(Section):
     """The demo's model and how it is trained."""
 
-    kind: Literal["tiny"]
+    kind: Literal["tiny"] = Field(description="a model that learns from nothing on a laptop")
     model: TinyModel = TinyModel()
-    warm_tower: WarmTower | None = WarmTower()
-    pretrain_on: Literal["captions"] | None = "captions"
+    warm_tower: WarmTower | None = Field(default=WarmTower(), description="null: the tower starts from noise")
+    pretrain_on: Literal["captions"] | None = Field(default="captions", description="null: no stage 1")
     pretrain: TinyPretrain = TinyPretrain()
     finetune: TinyFinetune = TinyFinetune()
 
@@ -166,9 +176,9 @@ class TinyBackbone(Section):
 class PublishedBackbone(Section):
     """A full-size model and how it is trained."""
 
-    kind: Literal["llava-next"]
+    kind: Literal["llava-next"] = Field(description="a model put together from published weights")
     model: PublishedModel = PublishedModel()
-    pretrain_on: Literal["captions"] | None = "captions"
+    pretrain_on: Literal["captions"] | None = Field(default="captions", description="null: no stage 1")
     pretrain: PublishedPretrain = PublishedPretrain()
     finetune: PublishedFinetune = PublishedFinetune()
 
@@ -180,7 +190,7 @@ class Entry(Section):
     """One line of a mixture: the seeds' Q&A, or those that survived an evolution."""
 
     seeds: Literal["all"] | int | None = Field(default=None, description="all, or so many records, first in hash order")
-    evolution: Name | None = None
+    evolution: Name | None = Field(default=None, description="what survived of it")
     rounds: list[int] | None = Field(default=None, description="of the evolution; none given: all")
     directions: list[str] | None = Field(default=None, description="of the evolution; none given: all")
     limit: int | None = Field(default=None, gt=0, description="so many Q&A, first in hash order")
@@ -197,31 +207,37 @@ class Entry(Section):
 class SameTokens(Section):
     """Train as many tokens as another arm's run."""
 
-    same_as: Name
+    same_as: Name = Field(description="the arm whose number of tokens is taken")
 
 
 class Arm(Section):
     """A backbone trained on a mixture: a row of the results table."""
 
-    backbone: Name
-    mixture: Name
-    train_seeds: list[int] = Field(default=[0], min_length=1)
-    tokens: SameTokens | None = None
+    backbone: Name = Field(description="what is trained")
+    mixture: Name = Field(description="what it is trained on")
+    train_seeds: list[int] = Field(
+        default=[0], min_length=1, description="a run each; three or more say how much is chance"
+    )
+    tokens: SameTokens | None = Field(
+        default=None, description="train as long as another arm, so that a gain is not just more data"
+    )
 
 
 class Checkpoints(Section):
     """How often a run saves what it needs to go on after a kill. A fact of the run: changes no weight."""
 
     every: int = Field(default=500, gt=0, description="optimizer steps")
-    keep: int = Field(default=2, gt=0)
+    keep: int = Field(default=2, gt=0, description="of a run; the older ones go")
 
 
 class Train(Section):
     """Backbones, mixtures and arms of the study."""
 
-    backbones: dict[Name, Backbone] = {}
-    mixtures: dict[Name, list[Entry]] = {}
-    arms: dict[Name, Arm] = {}
+    backbones: dict[Name, Backbone] = Field(default={}, description="models to train, by name")
+    mixtures: dict[Name, list[Entry]] = Field(
+        default={}, description="what they are trained on, by name: a list of parts; equal Q&A count once"
+    )
+    arms: dict[Name, Arm] = Field(default={}, description="what is compared, by name: each a row of the results")
     checkpoints: Checkpoints = Checkpoints()
 
     @model_validator(mode="after")

@@ -10,13 +10,16 @@ ENCODER = "pillow-jpeg-q90/1"
 def encode(path: Path, side: int) -> bytes:
     """JPEG bytes of the picture with its longest side at most `side` px; smaller pictures keep their size.
 
-    Raises `OSError` where the file is missing or is no picture.
+    Raises `OSError` that names the file where it is missing or is no whole picture.
     """
     from PIL import Image, ImageOps
 
-    with Image.open(path) as picture:
-        picture.draft("RGB", (side, side))
-        upright = ImageOps.exif_transpose(picture).convert("RGB")
+    try:
+        with Image.open(path) as picture:
+            picture.draft("RGB", (side, side))
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise OSError(f"{path}: {error}") from error
     upright.thumbnail((side, side))
     out = io.BytesIO()
     upright.save(out, "JPEG", quality=90)

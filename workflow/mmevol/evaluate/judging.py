@@ -33,7 +33,9 @@ def read_reply(reply: dict[str, Any], ids: Sequence[str]) -> tuple[dict[str, str
 class _Bench:
     """The judge of one benchmark, for as long as it is scored."""
 
-    def __init__(self, settings: JudgeSettings, clients: Clients, store: ReplyStore, benchmark: str, root: Path) -> None:
+    def __init__(
+        self, settings: JudgeSettings, clients: Clients, store: ReplyStore, benchmark: str, root: Path
+    ) -> None:
         self.settings, self.clients, self.store = settings, clients, store
         self.record, self.root = f"benchmark/{benchmark}", root
         self._askers: dict[float, Asker] = {}

@@ -12,9 +12,9 @@ from pathlib import Path
 from PIL import Image
 
 from mmevol.config import Run
+from mmevol.config.commands import PredictSettings
 from mmevol.evaluate.benchmarks import Row, rows
 from mmevol.evaluate.scoring.inputs import COLUMNS
-from mmevol.evaluate.settings import PredictSettings
 from mmevol.progress import Heartbeat
 from mmevol.records import digest
 from mmevol.store import file_digest, write_text

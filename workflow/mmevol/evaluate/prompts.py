@@ -2,7 +2,8 @@
 
 ``plain``: the question as the file has it, options as in training (`mmevol.records.turns`), nothing else. ``reference``:
 what the reference's own inference code asks (a hint, ``Question:`` and ``Options:``, and after everything the demand of a
-single word or phrase). Source: the reference's model wrappers and LLaVA's question files.
+single word or phrase), without system messages of its own, which in the reference never reach the model for one picture.
+Source: the reference's model wrappers and LLaVA's question files.
 """
 
 from collections.abc import Mapping

@@ -231,7 +231,11 @@ async def _ask(
                 askers.append(judge := Asker(clients.client(settings.judge.endpoint, settings.judge_identity), store))
             worker = (SeedJudge if settings.round == 0 else RoundAsker)(settings, evolver, judge)
             width = 2 * sum(a.client.connection.concurrency for a in askers)
-            with writing(out, "candidate") as add, replacing(tries_of(out)) as temporary, open(temporary, "w") as log:
+            with (
+                writing(out, "candidate") as add,
+                replacing(tries_of(out)) as temporary,
+                open(temporary, "w", encoding="utf-8") as log,
+            ):
                 async for candidates, tries in in_order(with_frontier(seeds, frontier), worker.record, width):
                     for candidate in candidates:
                         add(candidate)

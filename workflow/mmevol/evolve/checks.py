@@ -54,16 +54,22 @@ def normal_skills(skills: list[str]) -> list[str]:
 
 def chosen_option(answer: str, options: list[str]) -> str | None:
     """Which option an answer names: by its text, its letter, or both; None if none."""
-    said = answer.strip().rstrip(".")
-    for option in options:
-        if said.casefold() == option.strip().rstrip(".").casefold():
-            return option
-    match = re.fullmatch(r"\(?([A-Z])\)?[.:)]?(?:\s+(.*))?", said, re.DOTALL)
-    if match and (place := LETTERS.index(match[1])) < len(options):
-        text = (match[2] or "").strip()
-        if not text or text.casefold() == options[place].strip().rstrip(".").casefold():
-            return options[place]
+    said, by_text = bare(answer), {bare(option): option for option in reversed(options)}
+    if said in by_text:
+        return by_text[said]
+    match = re.fullmatch(r"\(?([A-Z])\)?[.:)]?(?:\s+(.*))?", answer.strip(), re.DOTALL)
+    if (
+        match
+        and (place := LETTERS.index(match[1])) < len(options)
+        and bare(match[2] or "") in ("", bare(options[place]))
+    ):
+        return options[place]
     return None
+
+
+def bare(text: str) -> str:
+    """A text without what does not tell options apart: case, space around it, a full stop."""
+    return text.strip().rstrip(".").strip().casefold()
 
 
 def invented_box(texts: list[str], objects: list[Object], size: tuple[int, int] | None = None) -> str | None:

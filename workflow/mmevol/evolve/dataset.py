@@ -7,8 +7,9 @@ from typing import Any
 
 from mmevol.config.commands import DatasetSettings
 from mmevol.evolve.ask import seed_versions
+from mmevol.evolve.card import Facts, card
 from mmevol.records import QA, Candidate, Outcome, SeedRecord, Version, canonical, turns
-from mmevol.store import read_rows, replacing, writing
+from mmevol.store import read_rows, replacing, write_text, writing
 
 Round = tuple[Path, Path]
 """Candidates and outcomes of a round and shard."""
@@ -83,16 +84,26 @@ def files_of(settings: DatasetSettings, root: Path) -> tuple[list[Path], list[li
     return [folder / n for n in names], [[(r / "candidates" / n, r / "ledger" / n) for r in rounds] for n in names]
 
 
-def dataset(settings: DatasetSettings, *, root: Path, evolved: Path, sft: Path) -> None:
-    """`mmevol evolve dataset`: write ``evolved.parquet`` and ``sft.json``, streaming. `root`: the study's results."""
+def dataset(settings: DatasetSettings, *, root: Path, out: Path) -> None:
+    """`mmevol evolve dataset`: write ``evolved.parquet``, ``sft.json`` and the card ``README.md`` into `out`, streaming.
+
+    `root`: the study's results.
+    """
     seeds, rounds = files_of(settings, root)
-    with writing(evolved, "version") as add, replacing(sft) as temporary, open(temporary, "w", encoding="utf-8") as out:
+    facts, evolved, sft = Facts(), out / "evolved.parquet", out / "sft.json"
+    with (
+        writing(evolved, "version") as add,
+        replacing(sft) as temporary,
+        open(temporary, "w", encoding="utf-8") as file,
+    ):
         separator = "[\n"
         for shard, files in zip(seeds, rounds, strict=True):
             for record, rows in lineages(shard, files):
                 for row in rows:
                     add(row)
+                facts.add(record, rows)
                 for sample in llava_samples(record, rows):
-                    out.write(separator + canonical(sample))
+                    file.write(separator + canonical(sample))
                     separator = ",\n"
-        out.write("[]\n" if separator == "[\n" else "\n]\n")
+        file.write("[]\n" if separator == "[\n" else "\n]\n")
+    write_text(out / "README.md", card(settings, facts))

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,27 +13,30 @@ from mmevol.store import read_dicts
 
 
 class Tried(NamedTuple):
-    """One parent in one round: the ``fault`` planted in the reply that was used ('' none), its outcome and reason."""
+    """One item of one reply: the ``fault`` planted in it ('' none), what became of it and why.
+
+    ``outcome``: ``rejected`` by the structural gate (and asked again), ``failed``, ``eliminated`` or ``survived``.
+    """
 
     fault: str
     outcome: str
     reason: str
 
 
-COLUMNS = ("of", "name", "n", "failed", "eliminated", "survived", "share", "low", "high")
+COLUMNS = ("of", "name", "n", "rejected", "eliminated", "survived", "share", "low", "high")
 
 NOTES = (
     "A conformance test of the gates: the embedded teacher plants faults in its replies at known rates, by code that shares "
-    "nothing with what detects them, and which reply got which is recomputed afterwards.",
-    "Recall: the share of replies with that fault that did not survive. Precision: the share of those stopped for that reason "
+    "nothing with what detects them, and which item of which reply got which is recomputed afterwards.",
+    "Counted is every item of every reply: what the structural gate rejects is asked again and counts anew.",
+    "Recall: the share of items with that fault that did not survive. Precision: the share of those stopped for that reason "
     "that carried a planted fault; the others were turned down on their merits (an easy question, a near-duplicate, a copy).",
-    "False alarms: the share of replies without a fault that were stopped. Intervals: Wilson, 95 %.",
-    "A fault that a gate sees is asked again while content attempts last; what stands here is the reply that was used in the end.",
+    "False alarms: the share of items without a fault that were stopped. Intervals: Wilson, 95 %.",
 )
 
 
 def elimination_table(tried: Iterable[Tried]) -> Table:
-    """Recall by fault, false alarms, precision by reason.
+    """Recall by fault, false alarms, precision by reason. Rejected and failed are one column.
 
     Rows are headed by ``of``: ``recall`` (a fault, or `all faults`), ``false alarms`` (`no fault`), ``precision`` (a reason, or
     `all stopped`); ``share`` is that figure, 0 to 1, with its Wilson interval.
@@ -63,38 +65,19 @@ def elimination_table(tried: Iterable[Tried]) -> Table:
 
 
 def _row(of: str, name: str, counts: Counter[str], *, stopped: bool) -> list[Cell]:
-    ends = [counts["failed"], counts["eliminated"], counts["survived"]]
+    ends = [counts["rejected"] + counts["failed"], counts["eliminated"], counts["survived"]]
     n = sum(ends)
     hits = ends[0] + ends[1] if stopped else counts["planted"]
     low, high = wilson(hits, n) or (None, None)
     return [of, name, n, *ends, hits / n if n else None, low, high]
 
 
-def joined(faults: Path, ledgers: Iterable[Path]) -> Iterator[Tried]:
-    """The faults of an evolution (round, parent, fault) joined with the outcomes in its ledgers. Memory: a row a parent sent.
-
-    Raises `AssertionError` where a parent in a ledger has no row among the faults.
-    """
-    planted = {(row["round"], row["parent"]): row["fault"] for row in read_dicts(faults, ["round", "parent", "fault"])}
-    for row in chain.from_iterable(read_dicts(path, ["round", "parent", "outcome", "reason"]) for path in ledgers):
-        key = (row["round"], row["parent"])
-        assert key in planted, f"{faults}: nothing about parent {key[1]} in round {key[0]}"
-        yield Tried(planted[key], row["outcome"], row["reason"])
-
-
 def elimination(settings: RoundsSettings, *, evolve: Path, out: Path) -> None:
     """`mmevol publish elimination`: write the table `out` (path without suffix) over all evolutions below `evolve`.
 
-    Reads ``<evolution>/faults.parquet`` and ``<evolution>/round_<n>/ledger/<shard>.parquet``.
+    Reads ``<evolution>/faults.parquet`` (fault, outcome and reason of every item and attempt); streams.
     """
-    shards = [f"{shard}.parquet" for shard in range(settings.shards)]
-    files = {
-        evolve / name / "faults.parquet": [
-            evolve / name / f"round_{n}" / "ledger" / s for n in numbers if n for s in shards
-        ]
-        for name, numbers in settings.evolutions.items()
-    }
-    written = write_table(
-        out, elimination_table(one for faults, ledgers in files.items() for one in joined(faults, ledgers))
-    )
-    record(out, outputs=written, inputs=[*files, *chain.from_iterable(files.values())], settings=settings)
+    files = [evolve / name / "faults.parquet" for name in settings.evolutions]
+    rows = (row for path in files for row in read_dicts(path, ["fault", "outcome", "reason"]))
+    written = write_table(out, elimination_table(Tried(r["fault"], r["outcome"], r["reason"]) for r in rows))
+    record(out, outputs=written, inputs=files, settings=settings)

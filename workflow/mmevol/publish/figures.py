@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmevol.config.publish import Figure, Figures
+from mmevol.config.publish import Composition, Figure, Figures, Lineage, LongTail, Results
 from mmevol.publish.versions import EVOLVED, SEED, Lengths
 from mmevol.store import replacing
 
@@ -16,6 +16,24 @@ if TYPE_CHECKING:
 
     import matplotlib.axes
     import matplotlib.figure
+
+__all__ = [
+    "COLORS",
+    "FORMATS",
+    "PALETTE",
+    "Composition",
+    "Figure",
+    "Lineage",
+    "LongTail",
+    "Results",
+    "canvas",
+    "color",
+    "draw_nothing",
+    "grouped_bars",
+    "mean_line",
+    "save",
+    "script",
+]
 
 FORMATS = ("pdf", "svg", "png")
 

@@ -29,17 +29,27 @@ class Estimate:
     smallest: float
 
 
-def rows_spread(by_cluster: Mapping[str, float]) -> Spread | None:
-    """Of a linearised estimate whose influence sums by cluster (image) are given; None with fewer than two clusters.
+def rows_spread(parts: Sequence[Mapping[str, float]]) -> Spread | None:
+    """Of a linearised estimate that is a sum of parts (benchmarks), each given as influence sums by cluster (image).
 
-    G / (G - 1) * sum of squared cluster sums, G - 1 degrees of freedom. Source: Cameron and Miller 2015, A Practitioner's Guide
-    to Cluster-Robust Inference; for a difference the influences are the paired differences (Miller 2024, Adding Error Bars to
-    Evals, sections 2 and 4).
+    Of one part: G / (G - 1) * sum of squared cluster sums, G - 1 degrees of freedom. Source: Cameron and Miller 2015, A
+    Practitioner's Guide to Cluster-Robust Inference; for a difference the influences are the paired differences (Miller 2024,
+    Adding Error Bars to Evals, sections 2 and 4). Of several: every part is scaled by its own sqrt(G / (G - 1)), clusters of one
+    name are one over all parts, and the degrees of freedom are Welch and Satterthwaite's over the parts' own variances: an
+    average that owes its variance to one small benchmark is no surer than that. None with fewer than two clusters in a part.
     """
-    clusters = len(by_cluster)
-    if clusters < 2:
+    if any(len(part) < 2 for part in parts):
         return None
-    return Spread(clusters / (clusters - 1) * math.fsum(v * v for v in by_cluster.values()), clusters - 1)
+    scaled = [{name: v * math.sqrt(len(part) / (len(part) - 1)) for name, v in part.items()} for part in parts]
+    own = [Spread(math.fsum(v * v for v in part.values()), len(part) - 1) for part in scaled]
+    together = cluster_sums((name, v) for part in scaled for name, v in part.items())
+    return Spread(math.fsum(v * v for v in together.values()), freedom(own))
+
+
+def freedom(sources: Sequence[Spread]) -> float:
+    """Degrees of freedom of a sum of independent variances (Satterthwaite 1946, Welch 1947)."""
+    denominator = math.fsum(s.variance**2 / s.freedom for s in sources)
+    return math.fsum(s.variance for s in sources) ** 2 / denominator if denominator else math.inf
 
 
 def seeds_spread(values: Sequence[float]) -> Spread | None:
@@ -62,11 +72,8 @@ def estimate(value: float, sources: Iterable[Spread | None]) -> Estimate | None:
     error = math.sqrt(variance)
     if error < 1e-12:
         return None
-    freedom = variance**2 / sum(s.variance**2 / s.freedom for s in known)
-    reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
-    return Estimate(
-        value, error, value - reach * error, value + reach * error, (reach + float(stdtrit(freedom, POWER))) * error
-    )
+    reach, more = (float(stdtrit(freedom(known), p)) for p in ((1 + CONFIDENCE) / 2, POWER))
+    return Estimate(value, error, value - reach * error, value + reach * error, (reach + more) * error)
 
 
 def cluster_sums(influences: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -75,11 +82,6 @@ def cluster_sums(influences: Iterable[tuple[str, float]]) -> dict[str, float]:
     for cluster, influence in influences:
         sums[cluster] += influence
     return dict(sums)
-
-
-def mean_sums(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Cluster sums of a mean of several estimates; clusters of one name are the same."""
-    return cluster_sums((cluster, value / len(parts)) for part in parts for cluster, value in part.items())
 
 
 def wilson(hits: int, n: int) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ from statistics import mean, stdev
 
 from mmevol.config import DISPLAY
 from mmevol.config.publish import ResultsSettings
-from mmevol.publish.intervals import Estimate, cluster_sums, estimate, mean_sums, rows_spread, seeds_spread
+from mmevol.publish.intervals import Estimate, cluster_sums, estimate, rows_spread, seeds_spread
 from mmevol.publish.provenance import record
 from mmevol.publish.table import Cell, Table, write_table
 
@@ -19,14 +19,14 @@ AVERAGE = "average"
 class Measured:
     """One arm on one benchmark, or on the average of several.
 
-    ``reported``: the number of each training run, 0 to 100. ``sums``: influence of each image's questions on the mean of
-    ``reported``, added up by image. ``missing``: rows without prediction, ``unread``: replies from which the rules got nothing,
-    both over all runs. ``metric``: what the number is.
+    ``reported``: the number of each training run, 0 to 100. ``parts``: for each benchmark, the influence of each image's questions
+    on the mean of ``reported``, added up by image. ``missing``: rows without prediction, ``unread``: replies from which the rules
+    got nothing, both over all runs. ``metric``: what the number is.
     """
 
     reported: tuple[float, ...]
     n: int
-    sums: dict[str, float]
+    parts: tuple[dict[str, float], ...]
     metric: str = "mean of the benchmarks"
     missing: int = 0
     unread: int = 0
@@ -43,11 +43,14 @@ class Measured:
 
     def estimate(self) -> Estimate | None:
         """The score with its interval: chance of the rows, and of the training runs where there are several."""
-        return estimate(self.score, [rows_spread(self.sums), seeds_spread(self.reported)])
+        return estimate(self.score, [rows_spread(self.parts), seeds_spread(self.reported)])
 
     def minus(self, other: "Measured") -> Estimate | None:
         """The difference, paired over rows: influences of the same image are subtracted before they are squared."""
-        paired = {image: self.sums.get(image, 0.0) - other.sums.get(image, 0.0) for image in self.sums | other.sums}
+        paired = [
+            {image: left.get(image, 0.0) - right.get(image, 0.0) for image in left | right}
+            for left, right in zip(self.parts, other.parts, strict=True)
+        ]
         spreads = [rows_spread(paired), seeds_spread(self.reported), seeds_spread(other.reported)]
         return estimate(self.score - other.score, spreads)
 
@@ -65,7 +68,7 @@ def measured(files: Sequence[Path]) -> Measured | None:
     return Measured(
         reported=tuple(run["reported"] for run in runs),
         n=max(run["n"] for run in runs),
-        sums=cluster_sums((image, value / len(runs)) for image, value in influences),
+        parts=(cluster_sums((image, value / len(runs)) for image, value in influences),),
         metric=runs[0]["reported_name"],
         missing=sum(run["n_missing"] for run in runs),
         unread=sum(run["extraction_failures"] for run in runs),
@@ -77,7 +80,7 @@ def combined(parts: Sequence[Measured]) -> Measured:
     return Measured(
         reported=tuple(mean(values) for values in zip(*(p.reported for p in parts), strict=True)),
         n=sum(p.n for p in parts),
-        sums=mean_sums([p.sums for p in parts]),
+        parts=tuple({image: v / len(parts) for image, v in part.items()} for p in parts for part in p.parts),
         missing=sum(p.missing for p in parts),
         unread=sum(p.unread for p in parts),
     )
@@ -85,7 +88,7 @@ def combined(parts: Sequence[Measured]) -> Measured:
 
 def score_files(settings: ResultsSettings, evaluate: Path, arm: str, benchmark: str) -> list[Path]:
     """The score file of every training run of an arm."""
-    runs = [evaluate / arm / f"seed_{seed}" for seed in settings.arms[arm]]
+    runs = [evaluate / arm / f"seed_{seed}" for seed in settings.runs[arm]]
     return [run / benchmark / f"score.{settings.rules}.json" for run in runs]
 
 
@@ -93,7 +96,7 @@ def read_scores(settings: ResultsSettings, evaluate: Path) -> Scores:
     """All scores below ``evaluate``, with the average over the benchmarks that have a number for every arm."""
     scores: Scores = {
         arm: {b: measured(score_files(settings, evaluate, arm, b)) for b in settings.benchmarks}
-        for arm in settings.arms
+        for arm in settings.runs
     }
     for row in scores.values():
         known = [part for b in averaged(scores, settings.benchmarks) if (part := row[b])]
@@ -109,7 +112,7 @@ def averaged(scores: Scores, benchmarks: Sequence[str]) -> list[str]:
 def against(arm: str, settings: ResultsSettings) -> str | None:
     """The arm that an arm is compared with: one without pictures with itself, the others with the baseline."""
     other = arm.removesuffix(".blind") if arm.endswith(".blind") else settings.baseline
-    return other if other in settings.arms and other != arm else None
+    return other if other in settings.runs and other != arm else None
 
 
 def difference(scores: Scores, arm: str, other: str | None, column: str) -> Estimate | None:
@@ -134,7 +137,7 @@ def details(scores: Scores, settings: ResultsSettings) -> Table:
         columns=DETAILS,
         rows=[
             _detail(scores, settings, arm, column)
-            for arm in settings.arms
+            for arm in settings.runs
             for column in (*settings.benchmarks, AVERAGE)
         ],
         notes=notes(scores, settings),
@@ -144,7 +147,7 @@ def details(scores: Scores, settings: ResultsSettings) -> Table:
 def _detail(scores: Scores, settings: ResultsSettings, arm: str, column: str) -> list[Cell]:
     m, other = scores[arm][column], against(arm, settings)
     named = (arm, column, DISPLAY.get(column, "Average"))
-    runs = len(settings.arms[arm])
+    runs = len(settings.runs[arm])
     if m is None:
         return [*named, "no number without a judge", None, None, None, runs, *[None] * 5, other, *[None] * 4]
     own, paired = m.estimate(), difference(scores, arm, other, column)
@@ -163,7 +166,7 @@ def main_data(scores: Scores, settings: ResultsSettings) -> Table:
     found = {(row[0], row[1]): dict(zip(DETAILS, row, strict=True)) for row in details(scores, settings).rows}
 
     def rows() -> Iterator[list[Cell]]:
-        for arm in settings.arms:
+        for arm in settings.runs:
             for statistic in ("score", "standard_error", "spread", "n", *DETAILS[-4:]):
                 cells = [found[arm, c][statistic] for c in columns]
                 if any(cell is not None for cell in cells):
@@ -176,14 +179,14 @@ def main_shown(scores: Scores, settings: ResultsSettings) -> Table:
     """The main table to read: arms by benchmarks, then the differences and what could have been shown."""
     columns = [*settings.benchmarks, AVERAGE]
     rows: list[list[Cell]] = []
-    if first := next(iter(settings.arms), None):
+    if first := next(iter(settings.runs), None):
         rows.append(["n", *(m.n if (m := scores[first][c]) else None for c in columns)])
-    for arm, runs in settings.arms.items():
+    for arm, runs in settings.arms:
         label = f"{arm} ({len(runs)} runs)" if len(runs) > 1 else arm
         rows.append([label, *(_score_text(scores[arm][c]) for c in columns)])
         if len(runs) > 1:
             rows.append([f"· spread of {arm}", *(m.spread if (m := scores[arm][c]) else None for c in columns)])
-    for arm in settings.arms:
+    for arm in settings.runs:
         if other := against(arm, settings):
             estimates = [difference(scores, arm, other, c) for c in columns]
             values = [
@@ -216,14 +219,14 @@ def signed(value: float) -> str:
 
 def notes(scores: Scores, settings: ResultsSettings) -> list[str]:
     """What a reader must know to read the numbers rightly."""
-    several = any(len(runs) > 1 for runs in settings.arms.values())
+    several = any(len(runs) > 1 for runs in settings.runs.values())
     inside = averaged(scores, settings.benchmarks)
     outside = [DISPLAY[b] for b in settings.benchmarks if b not in inside]
     return [
         f"Rules: {settings.rules}. Scores run from 0 to 100; ± is the standard error, clustered by image where questions share "
         "one (Cameron and Miller 2015): sqrt(G/(G−1) · Σ over images of (summed influence)²), G images.",
         "Δ is paired over rows: the same sum over the differences of the influences (Miller 2024); its 95 % interval is "
-        "Δ ± t(0.975) · SE, degrees of freedom after Welch and Satterthwaite.",
+        "Δ ± t(0.975) · SE. The average adds up the benchmarks; degrees of freedom after Welch and Satterthwaite.",
         "The smallest Δ to be seen is (t(0.975) + t(0.8)) · SE: the true difference that this many rows show with 80 % power "
         "(Bloom 1995). Of an interval that holds 0, no more can be said than that.",
         "With several training runs an arm's variance over runs is added to that of the rows; the spread is its standard "
@@ -239,7 +242,7 @@ def notes(scores: Scores, settings: ResultsSettings) -> list[str]:
 
 
 def _any_blind(settings: ResultsSettings) -> bool:
-    return any(arm.endswith(".blind") for arm in settings.arms)
+    return any(arm.endswith(".blind") for arm in settings.runs)
 
 
 def results(settings: ResultsSettings, *, evaluate: Path, main: Path, benchmarks: Path) -> None:
@@ -248,7 +251,7 @@ def results(settings: ResultsSettings, *, evaluate: Path, main: Path, benchmarks
     `evaluate` is the folder that holds ``<arm>/seed_<k>/<benchmark>/score.<rules>.json``.
     """
     scores = read_scores(settings, evaluate)
-    read = [f for arm in settings.arms for b in settings.benchmarks for f in score_files(settings, evaluate, arm, b)]
+    read = [f for arm in settings.runs for b in settings.benchmarks for f in score_files(settings, evaluate, arm, b)]
     written = write_table(main, main_data(scores, settings), main_shown(scores, settings))
     record(main, outputs=written, inputs=read, settings=settings)
     written = write_table(benchmarks, details(scores, settings))

@@ -7,8 +7,8 @@ from mmevol.records import Request, RequestQA
 from mmevol.teacher import benchmark, blind
 from mmevol.teacher.compose import Composed, Composer, generator
 from mmevol.teacher.curate import curate, fresh
-from mmevol.teacher.execute import Scene
 from mmevol.teacher.judge import verdict
+from mmevol.teacher.scene import Scene
 
 REPLY_FIELDS = {"curate": "qas", "evolve": "candidates", "fresh": "candidates", "judge": "verdicts", "blind": "answers"}
 """The one field of each task's reply; benchmark judges answer in ``reply``."""

@@ -18,6 +18,7 @@ from mmevol.teacher.language import (
     Verify,
 )
 from mmevol.teacher.nouns import SHAPES
+from mmevol.teacher.render import box_text
 
 UNKNOWN = "unknown"
 """The answer to an open question whose words give nothing away: it has no list of likely answers to guess from."""
@@ -48,7 +49,7 @@ def leak(program: Program) -> str | None:
         case Read(one):
             return _said(one, "text")
         case Locate(Region() as region):
-            return "[" + ", ".join(f"{c:.3f}" for c in region.box) + "]"
+            return box_text(region.box)
         case Same(name, a, b) if (v := _said(a, name)) and (w := _said(b, name)):
             return "Yes" if v == w else "No"
         case CompareSize(op, a, b) if {_said(a, "size"), _said(b, "size")} == {"large", "small"}:

@@ -11,8 +11,8 @@ from typing import Any
 
 from mmevol.records import RequestQA, digest
 from mmevol.teacher.distractors import alternatives
-from mmevol.teacher.execute import Run, Scene, Unanswerable
-from mmevol.teacher.grammar import DEMANDS, parse, render
+from mmevol.teacher.execute import Run, Unanswerable
+from mmevol.teacher.grammar import parse
 from mmevol.teacher.language import (
     QUERIES,
     Attribute,
@@ -33,6 +33,8 @@ from mmevol.teacher.language import (
 from mmevol.teacher.nouns import NUMBER_WORDS, SYNONYMS, plural
 from mmevol.teacher.phrases import shuffled
 from mmevol.teacher.programs import Finder
+from mmevol.teacher.render import render
+from mmevol.teacher.scene import Scene
 
 DEPTH_CAP = 8
 """From here on programs vary instead of growing."""
@@ -61,7 +63,7 @@ def demanded(value: str, demand: str) -> str:
         case "hyphens":
             return "-".join(value)
         case "number word":
-            return NUMBER_WORDS[int(value)]
+            return NUMBER_WORDS[int(value)] if int(value) < len(NUMBER_WORDS) else value
     return value
 
 
@@ -76,6 +78,9 @@ def realise(question: Question, finder: Finder) -> Composed | None:
         value = execution.answer(question.program)
     except Unanswerable:
         return None
+    said = demanded(value, question.demand)
+    if question.demand and said == value:
+        return None  # a demand that changes nothing, such as a word for a number that has none
     options: list[str] = []
     if question.format in ("multiple choice", "region selection", "object-region matching"):
         assert isinstance(question.program, QUERIES)
@@ -87,7 +92,7 @@ def realise(question: Question, finder: Finder) -> Composed | None:
     asked_about = [scene.labels[i] for i in execution.targets]
     return {
         "question": text,
-        "answer": demanded(value, question.demand),
+        "answer": said,
         "format": question.format,
         "options": options,
         "objects": sorted({*named, *asked_about}),
@@ -114,7 +119,7 @@ def formats(program: Program) -> list[tuple[str, str]]:
             found.append(("instruction following", "number word"))
         case _ if not isinstance(program, (Locate, Verify)):
             found.append(("instruction following", "capitals"))
-    return [(name, demand) for name, demand in found if not demand or demand in DEMANDS]
+    return found
 
 
 def plain(program: Program) -> Question:

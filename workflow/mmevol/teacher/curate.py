@@ -5,10 +5,10 @@ from typing import Any
 
 from mmevol.records import Request
 from mmevol.teacher.compose import Composed, formats, generator, in_format, plain, realise
-from mmevol.teacher.execute import Scene
 from mmevol.teacher.language import Question
 from mmevol.teacher.phrases import shuffled
 from mmevol.teacher.programs import Finder
+from mmevol.teacher.scene import Scene
 
 CURATED = 3
 """A curated record gets one to this many Q&A."""

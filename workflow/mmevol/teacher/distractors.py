@@ -2,10 +2,11 @@
 
 from random import Random
 
-from mmevol.teacher.execute import Scene, box_text
 from mmevol.teacher.language import Attribute, Locate, Name, Query, Read
 from mmevol.teacher.nouns import COLORS, SHAPES, SIZES, THINGS
 from mmevol.teacher.phrases import shuffled
+from mmevol.teacher.render import box_text
+from mmevol.teacher.scene import Scene
 
 LETTERS = "EFHKLMNPRTXZ"
 """Letters that made-up glyphs are taken from; none of A to D, which name options."""

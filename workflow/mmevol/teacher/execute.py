@@ -1,15 +1,11 @@
 """Programs run over the annotations of one picture.
 
-`Scene` prepares the objects of a request; `run` answers a program, and on request writes the trace as steps. A question whose
-referents are not unique, are not there, or are told apart by less than a margin has no answer: `Unanswerable`.
+A `Run` answers a program, and on request writes its trace as steps. A question whose referents are not unique, are not there,
+or are told apart by less than a margin has no answer: `Unanswerable`.
 """
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmevol.records import Object
-from mmevol.teacher.grammar import noun_phrase, plural_phrase
 from mmevol.teacher.language import (
     Attribute,
     CompareCounts,
@@ -32,17 +28,12 @@ from mmevol.teacher.language import (
     Total,
     Verify,
 )
-from mmevol.teacher.nouns import SHAPES, singulars
+from mmevol.teacher.render import box_text, noun_phrase, plural_phrase, upper_first
+from mmevol.teacher.scene import MARGIN, RATIO, Scene
 
-MARGIN = 0.1
-"""Share of width or height by which centres differ before one object lies beside another."""
-RATIO = 1.2
-"""How many times the area of another box a box has before it is larger."""
 LISTED = 8
 """A step quotes the boxes of a group up to this size, and says how many there are beyond it."""
 
-_SIDE: dict[str, tuple[int, int]] = {"left": (0, 1), "right": (0, -1), "above": (1, 1), "below": (1, -1)}
-"""Axis of a place, and the sign by which the anchor's centre is ahead."""
 _EDGE: dict[str, tuple[int, int]] = {"leftmost": (0, 1), "rightmost": (0, -1), "topmost": (1, 1), "bottommost": (1, -1)}
 
 
@@ -55,69 +46,6 @@ class Unanswerable(Exception):
 
     def __str__(self) -> str:
         return self.why.format(*map(noun_phrase, self.ones))
-
-
-def box_text(box: Sequence[float]) -> str:
-    """A box as answers quote it: ``[0.100, 0.200, 0.300, 0.400]``."""
-    return "[" + ", ".join(f"{c:.3f}" for c in box) + "]"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-class Scene:
-    """The objects of a picture: lower-case labels, attributes, centres and areas (shares of the picture), by position."""
-
-    def __init__(self, objects: Sequence[Object]) -> None:
-        self.labels = [" ".join(o.label.lower().split()) for o in objects]
-        self.boxes = [o.bbox for o in objects]
-        self.attributes = [
-            {k: (v if k == "text" else v.lower()) for k, v in o.attributes.items() if v} for o in objects
-        ]
-        self.centres = [((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in self.boxes]
-        self.areas = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in self.boxes]
-        self.counts = Counter(self.labels)
-        self.plurals = singulars(self.counts)
-        self.all = range(len(self.labels))
-        self._alike: dict[tuple[str, tuple[tuple[str, str], ...]], list[int]] = {}
-
-    def alike(self, label: str, attributes: tuple[tuple[str, str], ...]) -> list[int]:
-        """The objects with this label ('' any) and these attributes. Not to be changed by the caller."""
-        key = (label, attributes)
-        if key not in self._alike:
-            self._alike[key] = [
-                i
-                for i in self.all
-                if (not label or self.labels[i] == label)
-                and all(self.attribute(i, name) == value for name, value in attributes)
-            ]
-        return self._alike[key]
-
-    def values(self, name: str) -> list[str]:
-        """The values of an attribute that occur, sorted."""
-        return sorted({attributes[name] for attributes in self.attributes if name in attributes})
-
-    def attribute(self, i: int, name: str) -> str | None:
-        """An attribute of an object; a label that is a shape's name says the shape."""
-        value = self.attributes[i].get(name)
-        return self.labels[i] if value is None and name == "shape" and self.labels[i] in SHAPES else value
-
-    def name(self, i: int) -> str:
-        """What an answer calls an object: color, where known, and label."""
-        color = self.attributes[i].get("color")
-        return f"the {color} {self.labels[i]}" if color else f"the {self.labels[i]}"
-
-    def salience(self, members: Sequence[int]) -> float:
-        """How much meets the eye: area times the number of objects of that label, of the most salient one. Rarer or
-        smaller is less; nothing at all counts as endless."""
-        return max((self.areas[i] * self.counts[self.labels[i]] for i in members), default=float("inf"))
-
-    def beside(self, i: int, place: Place, j: int) -> bool | None:
-        """Whether ``i`` lies on that side of ``j``; None where it is hard to tell."""
-        axis, sign = _SIDE[place]
-        gap = sign * (self.centres[j][axis] - self.centres[i][axis])
-        return False if gap <= 0 else True if gap >= MARGIN else None
 
 
 @dataclass(slots=True)
@@ -172,7 +100,7 @@ class Run:
         if not found:
             text = f"There are no {words}."
         elif len(found) == 1:
-            text = f"{_capital(noun_phrase(One(group)))} is at {box_text(scene.boxes[found[0]])}."
+            text = f"{upper_first(noun_phrase(One(group)))} is at {box_text(scene.boxes[found[0]])}."
         elif len(found) > LISTED:
             text = f"There are {len(found)} {words}."
         else:

@@ -13,9 +13,10 @@ from mmevol.records import BadInput, Request, RequestQA, fraction
 from mmevol.teacher.answer import answer
 from mmevol.teacher.compose import Composed, generator
 from mmevol.teacher.distractors import absent_labels
-from mmevol.teacher.execute import Scene, Step, box_text
-from mmevol.teacher.grammar import CUE, render
+from mmevol.teacher.execute import Step
 from mmevol.teacher.language import Attribute, Count, Group, Name, One, Program, Question
+from mmevol.teacher.render import CUE, box_text, render
+from mmevol.teacher.scene import Scene
 
 TRANSPORT = ("http_429", "http_500", "hang", "drop")
 REPLY = ("malformed_json", "truncated_json", "refusal")

@@ -1,15 +1,9 @@
-"""English for programs, both ways: ``parse(render(question)) == question``.
-
-Wherever a phrase could be read in two ways, the last noun takes it: ``the circle above the star above the square`` is a circle
-above (a star above a square). Values stand after the last ``is`` or ``are``. `parse` gives None for what is not in the language.
-"""
+"""Reading the English of `render` back: ``parse(render(question)) == question``, and None for what is not in the language."""
 
 import re
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from mmevol.teacher.language import (
-    QUERIES,
     Attribute,
     CompareCounts,
     CompareSize,
@@ -21,6 +15,7 @@ from mmevol.teacher.language import (
     Locate,
     Name,
     One,
+    Pick,
     Program,
     Query,
     Question,
@@ -34,149 +29,10 @@ from mmevol.teacher.language import (
     Verify,
     ordered,
 )
-from mmevol.teacher.nouns import COLORS, SIZES, VOCABULARY, article, plural, singular
+from mmevol.teacher.nouns import COLORS, SIZES, VOCABULARY, singular
+from mmevol.teacher.render import BLANK, CUE, DEMANDS, PLACES, lower_first, upper_first
 
-PLACES = {"left": "to the left of", "right": "to the right of", "above": "above", "below": "below"}
-PICKS = ("largest", "smallest", "leftmost", "rightmost", "topmost", "bottommost")
-BLANK = "___"
-CUE = " Think step by step."
-
-DEMANDS = {
-    "capitals": "Answer in capital letters.",
-    "brackets": "Put the answer in square brackets.",
-    "hyphens": "Spell the answer with hyphens between the letters.",
-    "number word": "Answer with a number word.",
-}
-"""Forms that instruction following asks the answer in."""
-
-# ------------------------------------------------------------------------------------------------------------------ render
-
-
-def _box(box: tuple[float, float, float, float]) -> str:
-    return "[" + ", ".join(f"{c:.3f}" for c in box) + "]"
-
-
-def _phrase(group: Group, noun: str) -> str:
-    before, after = [], []
-    for name, value in group.attributes:
-        if name in ("size", "color") and value in (SIZES if name == "size" else COLORS):
-            before.append(value)
-        elif name == "text":
-            after.append(f' with the letters "{value}"')
-        else:
-            after.append(f' whose {name} is "{value}"')
-    if group.where:
-        after.append(f" {PLACES[group.where.place]} {noun_phrase(group.where.anchor)}")
-    return " ".join([*before, noun]) + "".join(after)
-
-
-@lru_cache(maxsize=8192)
-def plural_phrase(group: Group) -> str:
-    """``red circles above the star``."""
-    return _phrase(group, plural(group.label or "object"))
-
-
-@lru_cache(maxsize=8192)
-def noun_phrase(one: Referent) -> str:
-    """``the largest red circle`` or ``the object in the region [0.100, 0.200, 0.300, 0.400]``."""
-    if isinstance(one, Region):
-        return f"the object in the region {_box(one.box)}"
-    pick = one.pick + " " if one.pick else ""
-    return f"the {pick}{_phrase(one.group, one.group.label or 'object')}"
-
-
-def _render_query(program: Query) -> str:
-    match program:
-        case Attribute(name, one):
-            return f"What {name} is {noun_phrase(one)}?"
-        case Name(One(Group("", (), Relation(place, anchor)), "")):
-            return f"What is {PLACES[place]} {noun_phrase(anchor)}?"
-        case Name(one):
-            return f"What is {noun_phrase(one)}?"
-        case Read(one):
-            return f"What letters are printed on {noun_phrase(one)}?"
-        case Locate(one):
-            return f"Where is {noun_phrase(one)}?"
-        case Count(group):
-            return f"How many {plural_phrase(group)} are there?"
-        case Total(a, b):
-            return f"What is the number of {plural_phrase(a)} plus the number of {plural_phrase(b)}?"
-        case Difference(a, b):
-            return f"How many more {plural_phrase(a)} than {plural_phrase(b)} are there?"
-
-
-def statement(program: Query, value: str) -> str:
-    """The program and its answer as a sentence without a stop: ``the color of the circle is red``."""
-    match program:
-        case Attribute(name, one):
-            return f"the {name} of {noun_phrase(one)} is {value}"
-        case Name(one):
-            return f"{noun_phrase(one)} is {value}"
-        case Read(one):
-            return f"the letters on {noun_phrase(one)} are {value}"
-        case Locate(one):
-            return f"the place of {noun_phrase(one)} is {value}"
-        case Count(group):
-            return f"the number of {plural_phrase(group)} is {value}"
-        case Total(a, b):
-            return f"the number of {plural_phrase(a)} plus the number of {plural_phrase(b)} is {value}"
-        case Difference(a, b):
-            return f"the number of {plural_phrase(a)} minus the number of {plural_phrase(b)} is {value}"
-
-
-def _render(program: Program) -> str:
-    match program:
-        case Exists(group):
-            words = _phrase(group, group.label or "object")
-            return f"Is there {article(words)} {words} in the image?"
-        case CompareCounts(op, a, b):
-            link = f"as many {plural_phrase(a)} as" if op == "equal" else f"{op} {plural_phrase(a)} than"
-            return f"Are there {link} {plural_phrase(b)}?"
-        case CompareSize(op, a, b):
-            return f"Is {noun_phrase(a)} {op} than {noun_phrase(b)}?"
-        case Same(name, a, b):
-            return f"Does {noun_phrase(a)} have the same {name} as {noun_phrase(b)}?"
-        case Related(place, a, b):
-            return f"Is {noun_phrase(a)} {PLACES[place]} {noun_phrase(b)}?"
-        case Connect(op, a, b):
-            return f"{_render(a)[:-1]}, {op} {_lower(_render(b))}"
-        case Verify(query, value):
-            return f"Is it true that {statement(query, value)}?"
-        case _:
-            return _render_query(program)
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def render(question: Question) -> str:
-    """The question in English, without its options."""
-    program = question.program
-    match question.format:
-        case "multiple choice":
-            text = f"Choose the right option: {_lower(_render(program))}"
-        case "region selection":
-            assert isinstance(program, Locate)
-            text = f"Which of these regions shows {noun_phrase(program.one)}?"
-        case "object-region matching":
-            assert isinstance(program, Name) and isinstance(program.one, Region)
-            text = f"Which of these objects is in the region {_box(program.one.box)}?"
-        case "fill in the blank":
-            assert isinstance(program, QUERIES)
-            text = f"Fill in the blank: {_upper(statement(program, BLANK))}."
-        case "instruction following":
-            text = f"{_render(program)} {DEMANDS[question.demand]}"
-        case _:
-            text = _render(program)
-    return text + (CUE if question.cue else "")
-
-
-# ------------------------------------------------------------------------------------------------------------------- parse
+PICKS = get_args(Pick)
 
 _PLACE = re.compile(r" (to the left of|to the right of|above|below) (the .+)$")
 _PLACE_NAMES = {words: place for place, words in PLACES.items()}
@@ -287,7 +143,7 @@ class _Grammar(NamedTuple):
     def decision(self, text: str) -> Any:
         """A yes/no question, without its question mark."""
         if match := _CONNECT.search(text):
-            a, b = self.decision(text[: match.start()]), self.decision(_upper(text[match.end() :]))
+            a, b = self.decision(text[: match.start()]), self.decision(upper_first(text[match.end() :]))
             if isinstance(b, Connect):
                 raise _No
             return Connect(match[1], a, b)  # type: ignore[arg-type]
@@ -337,12 +193,12 @@ class _Grammar(NamedTuple):
         cue = text.endswith(CUE)
         text = text.removesuffix(CUE)
         if text.startswith("Fill in the blank: ") and text.endswith("."):
-            program, value = self.statement(_lower(text[19:-1]))
+            program, value = self.statement(lower_first(text[19:-1]))
             if value != BLANK:
                 raise _No
             return Question(program, "fill in the blank", cue=cue)
         if text.startswith("Choose the right option: "):
-            return Question(self.program(_upper(text[25:])), "multiple choice", cue=cue)
+            return Question(self.program(upper_first(text[25:])), "multiple choice", cue=cue)
         if text.startswith("Which of these regions shows ") and text.endswith("?"):
             return Question(Locate(self.one(text[29:-1])), "region selection", cue=cue)
         if text.startswith("Which of these objects is in the region ") and text.endswith("?"):

@@ -10,10 +10,12 @@ from typing import Any
 from mmevol.records import RequestQA
 from mmevol.teacher.blind import leak
 from mmevol.teacher.compose import demanded
-from mmevol.teacher.execute import Run, Scene, Unanswerable, box_text
+from mmevol.teacher.execute import Run, Unanswerable
 from mmevol.teacher.grammar import parse
 from mmevol.teacher.language import Name, Question, depth, groups
 from mmevol.teacher.nouns import NUMBER_WORDS, VOCABULARY
+from mmevol.teacher.render import box_text
+from mmevol.teacher.scene import Scene
 
 LESS = 0.999
 """Share of the salience below which an object counts as rarer or smaller; rounding alone does not."""

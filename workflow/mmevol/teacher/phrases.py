@@ -10,8 +10,9 @@ from itertools import islice
 from random import Random
 from typing import TypeVar
 
-from mmevol.teacher.execute import Run, Scene, Unanswerable
+from mmevol.teacher.execute import Run, Unanswerable
 from mmevol.teacher.language import Group, One, Pick, Place, Referent, Region, Relation, ordered
+from mmevol.teacher.scene import Scene
 
 T = TypeVar("T")
 PLACES: tuple[Place, ...] = ("left", "right", "above", "below")

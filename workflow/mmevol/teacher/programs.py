@@ -10,7 +10,7 @@ from typing import Any
 
 from mmevol.teacher.blind import leak
 from mmevol.teacher.distractors import absent_labels, alternatives
-from mmevol.teacher.execute import Run, Scene, Unanswerable
+from mmevol.teacher.execute import Run, Unanswerable
 from mmevol.teacher.language import (
     DECISIONS,
     QUERIES,
@@ -37,6 +37,7 @@ from mmevol.teacher.language import (
     groups,
 )
 from mmevol.teacher.phrases import PLACES, Phrases, shuffled
+from mmevol.teacher.scene import Scene
 
 
 def answered(program: Program, scene: Scene) -> Run | None:
@@ -179,11 +180,10 @@ class Finder:
                 for j in shuffled(self.rng, self.scene.all):
                     yield from (Same(name, one, other) for other in self.phrases.descriptions(j))
             case Exists() | CompareCounts() | CompareSize() | Same() | Related():
+                named = set(groups(program))
                 for other in self.simple():
-                    if isinstance(other, (Exists, Related, CompareSize)) and not set(groups(program)) & set(
-                        groups(other)
-                    ):
-                        yield Connect("and" if self.rng.random() < 0.5 else "or", program, other)
+                    if isinstance(other, (Exists, Related, CompareSize)) and named.isdisjoint(groups(other)):
+                        yield from shuffled(self.rng, [Connect("and", program, other), Connect("or", program, other)])
 
     def verify(self, query: Query) -> Verify | None:
         """A query as a yes/no question: with its answer or, as often, with another value of the same type."""

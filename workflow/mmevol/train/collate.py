@@ -55,7 +55,9 @@ class Pictures:
 
     def _bad(self, picture: Picture, found: str, expected: str) -> BadInput:
         remedy = "run the seeds target again: its audit looks at every picture"
-        return BadInput(file=f"{self.root}/{picture.path}", field="image", found=found, expected=expected, remedy=remedy)
+        return BadInput(
+            file=f"{self.root}/{picture.path}", field="image", found=found, expected=expected, remedy=remedy
+        )
 
 
 class Collator:

@@ -66,7 +66,9 @@ def finetune(
     model = load_base(base, tower=tower, dtype=dtype(recipe), attention=recipe.attention)
     if pretrained:
         load_trained(model, pretrained / "trained.safetensors")
-    with Heartbeat(run, job=f"train/finetune/{out.parent.name}/{out.name}", total=len(order.steps), unit="steps") as beat:
+    with Heartbeat(
+        run, job=f"train/finetune/{out.parent.name}/{out.name}", total=len(order.steps), unit="steps"
+    ) as beat:
         rows = train(
             model,
             samples,

@@ -109,7 +109,9 @@ def deterministic(recipe: Recipe, *key: str | int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every new tensor twice
 
 
-def arguments(recipe: Recipe, checkpoints: Checkpoints, *, steps: int, parameters: int, out: Path) -> "TrainingArguments":
+def arguments(
+    recipe: Recipe, checkpoints: Checkpoints, *, steps: int, parameters: int, out: Path
+) -> "TrainingArguments":
     """The Trainer's arguments for a run of `steps` optimizer steps with checkpoints in `out`.
 
     Raises `ValueError` where the batch does not divide over devices.

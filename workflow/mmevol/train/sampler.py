@@ -22,7 +22,9 @@ class Plan:
     epochs: list[float]
 
 
-def plan(lengths: Sequence[int], pictured: Sequence[bool], *, batch: int, tokens: int, key: Sequence[str | int]) -> Plan:
+def plan(
+    lengths: Sequence[int], pictured: Sequence[bool], *, batch: int, tokens: int, key: Sequence[str | int]
+) -> Plan:
     """Steps of `batch` samples until `tokens` non-padding tokens are seen; every epoch shows every sample once.
 
     What does not fill a batch at the end of an epoch begins the next. Raises `ValueError` where there is nothing to train on.

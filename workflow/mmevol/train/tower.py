@@ -110,7 +110,7 @@ def warm_tower(
     pictures = Pictures(images_root, load_processor(base))
     tiles = torch.from_numpy(np.stack([pictures.tiles(p)[0] for r in records if (p := picture_of(r, str(shards[0])))]))
     tower = load_base(base, tower=None, dtype=torch.float32, attention="sdpa").model.vision_tower
-    with Heartbeat(run, job=f"train/tower/{out.name}", total=warm.epochs, unit="epochs") as beat:
+    with Heartbeat(run, job=f"train/tower/{out.name}", total=warm.steps, unit="steps") as beat:
         accuracy = _fit(tower, tiles, names, classes, boxes, records, settings, beat)
     with replacing(out / "tower.safetensors") as temporary:
         save_file({k: v.contiguous() for k, v in tower.state_dict().items()}, temporary)
@@ -128,55 +128,93 @@ def _fit(
     settings: WarmTowerSettings,
     beat: Heartbeat,
 ) -> dict[str, float]:
-    """Train in place; returns the share of object patches of dev pictures that are told right, for each key, and box error."""
+    """Train in place; returns `_accuracy` on the dev pictures. Every head looks at object patches, the label's at all."""
     import torch
     from torch import nn
+    from torch.nn.functional import cross_entropy, l1_loss
 
     warm, width = settings.warm_tower, tower.config.hidden_size
     with seeded("warm tower", settings.seed):
         heads = nn.ModuleDict({key: nn.Linear(width, len(found)) for key, found in names.items()})
         place = nn.Linear(width, 4)
-    parameters = [*tower.parameters(), *heads.parameters(), *place.parameters()]
-    dev = np.array([fraction(settings.seed, "tower dev", r.key) < DEV for r in records])
-    own = np.flatnonzero(~dev)
-    per_epoch = math.ceil(len(own) / warm.batch)
-    optimizer = torch.optim.AdamW(parameters, lr=warm.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    embedding = tower.embeddings.patch_embedding.weight
+    rest = [p for m in (tower, heads, place) for p in m.parameters() if p is not embedding]
+    rates = [warm.rate / 10, warm.rate]
+    groups = [{"params": [embedding], "lr": rates[0]}, {"params": rest, "lr": rates[1]}]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, warm.rate, total_steps=warm.epochs * per_epoch, pct_start=0.1
+        optimizer, rates, total_steps=warm.steps, pct_start=0.1, cycle_momentum=False
     )
+    dev = np.array([fraction(settings.seed, "tower dev", r.key) < DEV for r in records])
+    dealt = Mosaics(tiles.numpy(), np.flatnonzero(~dev), ~np.isnan(boxes[:, :, 0]))
 
-    def seen(rows: np.ndarray) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        features = tower(tiles[rows], output_hidden_states=True).hidden_states[-1][:, 1:]
+    def seen(pictures: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        features = tower(pictures, output_hidden_states=True).hidden_states[-1][:, 1:]
         return {key: head(features) for key, head in heads.items()}, place(features)
 
-    for epoch in range(warm.epochs):
-        order = sorted(own, key=lambda i: fraction(settings.seed, "tower", epoch, int(i)))
-        for at in range(0, len(order), warm.batch):
-            rows = np.array(order[at : at + warm.batch])
-            told, placed = seen(rows)
-            loss = sum(
-                nn.functional.cross_entropy(logits.flatten(0, 1), torch.from_numpy(classes[key][rows]).flatten())
-                for key, logits in told.items()
-            )
-            there = torch.from_numpy(~np.isnan(boxes[rows, :, 0]))
-            loss = loss + nn.functional.l1_loss(placed[there], torch.from_numpy(boxes[rows])[there])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[union-attr]
-            nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            schedule.step()
-        beat.advance(loss=round(float(loss), 4))
-    return _accuracy(seen, np.flatnonzero(dev), classes, boxes) if dev.any() else {}
+    for step in range(warm.steps):
+        pictures, record, patch = dealt.deal(warm.batch, settings.seed, step)
+        told, placed = seen(torch.from_numpy(pictures))
+        box = torch.from_numpy(boxes[record, patch])
+        there = ~torch.isnan(box[..., 0])
+        target = {key: torch.from_numpy(found[record, patch]) for key, found in classes.items()}
+        loss = cross_entropy(told["label"].flatten(0, 1), target["label"].flatten()) + l1_loss(
+            placed[there], box[there]
+        )
+        for key in names:
+            loss = loss + cross_entropy(told[key][there], target[key][there])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_([embedding, *rest], 1.0)
+        optimizer.step()
+        schedule.step()
+        beat.advance(loss=round(loss.item(), 4))
+    return _accuracy(seen, tiles, np.flatnonzero(dev), classes, boxes) if dev.any() else {}
 
 
-def _accuracy(seen: Any, rows: np.ndarray, classes: dict[str, np.ndarray], boxes: np.ndarray) -> dict[str, float]:
+class Mosaics:
+    """Pictures put together from patches of many: each patch keeps its place, and most show an object.
+
+    Seven of ten patches of a scene are bare ground, which is learnt at once; dealt anew, a picture teaches three times as much.
+    `tiles` (records, 3, side, side), `own` the records to deal from, `there` (records, patches) bool.
+    """
+
+    BARE = 0.15
+
+    def __init__(self, tiles: np.ndarray, own: np.ndarray, there: np.ndarray) -> None:
+        self.side = math.isqrt(there.shape[1])
+        records, channels, height, _ = tiles.shape
+        pitch = height // self.side
+        cut = tiles.reshape(records, channels, self.side, pitch, self.side, pitch).transpose(0, 2, 4, 1, 3, 5)
+        self._patches = cut.reshape(records, self.side**2, channels, pitch, pitch)
+        self._own = own
+        self._full = [found if len(found := own[there[own, p]]) else own for p in range(self.side**2)]
+
+    def deal(self, count: int, seed: int, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`count` pictures and, for each of their patches, the record (count, patches) and patch number it came from."""
+        random = np.random.default_rng(int(digest("mosaic", seed, step)[:15], 16))
+        places = self.side**2
+        record = np.stack([random.choice(found, count) for found in self._full], axis=1)
+        bare = random.random((count, places)) < self.BARE
+        record = np.where(bare, random.choice(self._own, (count, places)), record)
+        patch = np.broadcast_to(np.arange(places), record.shape)
+        chosen = self._patches[record, patch]
+        _, _, channels, pitch, _ = chosen.shape
+        grid = chosen.reshape(count, self.side, self.side, channels, pitch, pitch).transpose(0, 3, 1, 4, 2, 5)
+        return np.ascontiguousarray(grid.reshape(count, channels, self.side * pitch, self.side * pitch)), record, patch
+
+
+def _accuracy(
+    seen: Any, tiles: "torch.Tensor", rows: np.ndarray, classes: dict[str, np.ndarray], boxes: np.ndarray
+) -> dict[str, float]:
+    """Share of object patches told right for each key (of those that have it), of bare patches, and the mean box error."""
     import torch
 
     there = ~np.isnan(boxes[rows, :, 0])
     with torch.inference_mode():
-        told, placed = seen(rows)
+        told, placed = seen(tiles[rows])
     right = {key: logits.argmax(-1).numpy() == classes[key][rows] for key, logits in told.items()}
-    result = {key: round(float(r[there].mean()), 4) for key, r in right.items()}
+    result = {key: round(float(r[classes[key][rows] > 0].mean()), 4) for key, r in right.items()}
     result["nothing there"] = round(float(right["label"][~there].mean()), 4)
     result["box error"] = round(float(np.abs(placed.numpy() - boxes[rows])[there].mean()), 4)
     return result

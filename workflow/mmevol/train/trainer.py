@@ -89,9 +89,7 @@ def train(
     model.config.use_cache = False
     trainer = _Planned(
         model=model,
-        args=arguments(
-            recipe, checkpoints, steps=len(plan.steps), parameters=model.num_parameters(), out=out
-        ),
+        args=arguments(recipe, checkpoints, steps=len(plan.steps), parameters=model.num_parameters(), out=out),
         train_dataset=_Samples(samples),
         data_collator=collator,
         callbacks=[_Watch(beat, plan)],

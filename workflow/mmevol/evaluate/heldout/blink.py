@@ -100,7 +100,7 @@ def _depth(pool: Pool, scene: Scene, row: int) -> Iterator[Question]:
         small, large = sorted((one.area, other.area))
         if large >= RATIO * small:
             right, wrong = (first, second) if one.area == large else (second, first)
-            text = f"Which is larger, as if it were closer: {first} or {second}?"
+            text = f"Which is larger, and so looks closer: {first} or {second}?"
             yield Question((image,), Item("depth", text, right, (wrong,)))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from mmevol.config.commands import HeldoutSettings
 from mmevol.evaluate.heldout.blink import blink
 from mmevol.evaluate.heldout.choice import ai2d, mmmu, mmstar, real_world
 from mmevol.evaluate.heldout.mathvista import mathvista
@@ -13,7 +14,6 @@ from mmevol.evaluate.heldout.self_instruct import self_instruct
 from mmevol.evaluate.heldout.table import Files
 from mmevol.evaluate.heldout.vqa import gqa, vqa
 from mmevol.evaluate.heldout.yes_no import hallusion, mme, pope
-from mmevol.evaluate.settings import HeldoutSettings
 from mmevol.records import digest
 from mmevol.store import read_rows, replacing, write_json
 

@@ -1,0 +1,327 @@
+"""The client against a real server: what is tried again, what ends the job, what is an answer."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mmevol.config import Budget, Connection, Identity, Prices, Run
+from mmevol.endpoint.client import Answer, Client, Clients, Outage, read_answer
+from mmevol.endpoint.prompt import Prompt
+from mmevol.endpoint.schemas import ANSWERS
+from mmevol.records import BadInput, Request
+from scripted import Heard, Reply, Server, completion, connection, identity
+
+SLOW = 2.0
+"""Seconds within which a retry that must come soon has come, also on a busy machine."""
+
+
+def sent(
+    server: Server, n: int = 1, *, budget: Budget | None = None, who: Identity | None = None, **more: Any
+) -> tuple[list[Answer | BaseException], Client]:
+    """Send n requests at once; what came of each, and the client."""
+
+    async def run() -> tuple[list[Answer | BaseException], Client]:
+        facts = Run(connections={"e": connection(server, **more)}, budget=budget or Budget())
+        async with Clients(facts) as clients:
+            client = clients.client("e", who or identity())
+            prompt = Prompt("Answer.", Request(task="blind"), ANSWERS)
+            body = client.body(prompt.messages(client.identity, None), ANSWERS)
+            return await asyncio.gather(
+                *(client.send(body, {"X-N": str(i)}) for i in range(n)), return_exceptions=True
+            ), client
+
+    return asyncio.run(run())
+
+
+def first(reply: Reply, n: int = 1) -> Callable[[int, Heard], Reply]:
+    """So many spoiled replies, then good ones."""
+    return lambda i, heard: reply if i < n else Reply("fine")
+
+
+SPOILED = [
+    Reply(status=500),
+    Reply(status=502),
+    Reply(status=529),
+    Reply(status=429),
+    Reply(act="drop"),
+    Reply(act="hang"),
+    Reply(body=b'{"choices": [{"mess'),
+    Reply(body=b"<html>gateway</html>"),
+    Reply(body=b'{"error": {"message": "overloaded"}}'),
+    Reply(body=b"[]"),
+    Reply(body=b'{"choices": []}'),
+    Reply(body=b'{"choices": [{"message": null}]}'),
+    Reply(body=b'{"choices": [{"message": {"content": [{"type": "text", "text": "a"}]}}]}'),
+    Reply(body=b"", headers={"Content-Encoding": "gzip"}),
+]
+
+
+@pytest.mark.parametrize("reply", SPOILED, ids=lambda r: f"{r.status} {r.act} {(r.body or b'')[:24]!r}")
+def test_what_passes_is_tried_again(server: Server, reply: Reply) -> None:
+    server.answer = first(reply)
+    (answer,), client = sent(server, timeout=0.3)
+    assert isinstance(answer, Answer)
+    assert answer.text == "fine"
+    assert client.usage.errors.total() == 1
+    assert client.usage.asked == 1
+    assert [h.headers["X-MMEvol-Transport-Attempt"] for h in server.heard] == ["0", "1"]
+    assert server.heard[0].body == server.heard[1].body
+
+
+def test_retry_after_is_honoured_by_all(server: Server) -> None:
+    """One 429 pauses every request that has not gone out, for as long as the server asks."""
+    times: list[float] = []
+
+    def answer(n: int, heard: Heard) -> Reply:
+        times.append(time.monotonic())
+        return Reply(status=429, headers={"Retry-After": "1"}) if n == 0 else Reply("fine", delay=0.05)
+
+    server.answer = answer
+    answers, client = sent(server, 4, concurrency=1)
+    assert all(isinstance(a, Answer) for a in answers)
+    assert client.usage.errors == {"429": 1}
+    assert 1.0 <= times[1] - times[0] < 1 + SLOW
+    assert max(b - a for a, b in itertools.pairwise(times[1:])) < SLOW
+
+
+@pytest.mark.parametrize("value", ["Wed, 21 Oct 2026 07:28:00 GMT", "soon", "-5", ""])
+def test_a_retry_after_that_is_no_number_of_seconds_counts_as_none(server: Server, value: str) -> None:
+    server.answer = first(Reply(status=429, headers={"Retry-After": value}))
+    began = time.monotonic()
+    (answer,), _ = sent(server)
+    assert isinstance(answer, Answer)
+    assert time.monotonic() - began < 2 * SLOW
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(status=500), Reply(act="drop"), Reply(body=b"x"), Reply(status=429)],
+    ids=["500", "drop", "body", "429"],
+)
+def test_an_endpoint_that_stays_dead_is_an_outage_within_patience(server: Server, reply: Reply) -> None:
+    server.answer = lambda n, heard: Reply("fine") if n == 0 else reply
+    began = time.monotonic()
+    outcomes, client = sent(server, 3, concurrency=1, patience=0.5)
+    assert isinstance(outcomes[0], Answer)
+    assert all(isinstance(o, Outage) for o in outcomes[1:])
+    assert "no answer for" in str(outcomes[1])
+    assert "run again" in str(outcomes[1])
+    assert time.monotonic() - began < 10
+    assert client.usage.asked == 1
+
+
+def test_patience_counts_from_a_requests_own_beginning(server: Server) -> None:
+    """A client that had nothing to ask for a while has not been waiting for an answer."""
+    server.answer = lambda n, heard: Reply(status=500) if n == 1 else Reply("fine")
+
+    async def run() -> None:
+        async with Clients(Run(connections={"e": connection(server, patience=0.5)})) as clients:
+            client = clients.client("e", identity())
+            body = client.body(
+                Prompt("Answer.", Request(task="blind"), ANSWERS).messages(client.identity, None), ANSWERS
+            )
+            await client.send(body, {})
+            await asyncio.sleep(0.7)
+            await client.send(body, {})
+
+    asyncio.run(run())
+    assert len(server.heard) == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
+def test_what_will_not_pass_ends_the_job_once_it_has_begun(server: Server, status: int) -> None:
+    server.answer = lambda n, heard: Reply("fine") if n == 0 else Reply(status=status)
+    outcomes, client = sent(server, 2, concurrency=1)
+    assert isinstance(outcomes[0], Answer)
+    assert isinstance(outcomes[1], Outage)
+    assert str(status) in str(outcomes[1])
+    assert len(server.heard) == 2
+    assert client.usage.asked == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_at_the_start_is_bad_input(server: Server, status: int) -> None:
+    server.models_status = status
+    outcomes, _ = sent(server, 3)
+    assert all(isinstance(o, BadInput) and o.field == "endpoints.e.api_key_env" for o in outcomes)
+    assert not server.heard
+    server.models_status = 200  # a gateway whose list of models is public
+    server.answer = lambda n, heard: Reply(status=status)
+    (outcome,), _ = sent(server)
+    assert isinstance(outcome, BadInput)
+    assert str(status) in outcome.found
+
+
+@pytest.mark.parametrize("status", [404, 405, 503])
+def test_a_gateway_without_a_list_of_models_is_there(server: Server, status: int) -> None:
+    server.models_status = status
+    (answer,), _ = sent(server)
+    assert isinstance(answer, Answer)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://no.such.host.invalid/v1", "nonsense"])
+def test_an_endpoint_that_is_not_there_is_bad_input(server: Server, url: str) -> None:
+    (outcome,), _ = sent(server, base_url=url)
+    assert isinstance(outcome, BadInput)
+    assert outcome.field == "endpoints.e.base_url"
+    assert url in outcome.found
+
+
+def test_a_key_comes_from_the_environment_and_goes_nowhere_else(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-very-secret")
+    server.answer = lambda n, heard: (
+        Reply("fine") if n == 0 else Reply(status=400, body=b"bad: " + heard.headers["Authorization"].encode())
+    )
+    outcomes, client = sent(server, 2, api_key_env="SOME_KEY", concurrency=1)
+    assert server.heard[0].headers["Authorization"] == "Bearer sk-very-secret"
+    assert isinstance(outcomes[1], Outage)
+    assert "sk-very" not in str(outcomes[1])
+    assert "bad: Bearer ***" in str(outcomes[1])
+    client.job.write_usage(tmp_path / "usage.json", 1.0)
+    assert "sk-very" not in (tmp_path / "usage.json").read_text()
+    assert "sk-very" not in client.job.run.dump()
+
+
+def test_a_missing_key_is_bad_input(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    (outcome,), _ = sent(server, api_key_env="SOME_KEY")
+    assert isinstance(outcome, BadInput)
+    assert "SOME_KEY is not set" in outcome.found
+    assert not server.heard
+
+
+def test_a_key_does_not_travel_in_the_clear(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-very-secret")
+    (outcome,), _ = sent(server, api_key_env="SOME_KEY", base_url="http://example.invalid/v1")
+    assert isinstance(outcome, BadInput)
+    assert "plain http to example.invalid" in outcome.found
+    (outcome,), _ = sent(server, api_key_env="SOME_KEY", base_url="http://example.invalid/v1", allow_http=True)
+    assert isinstance(outcome, BadInput)
+    assert "example.invalid" in outcome.found
+    assert "plain http" not in outcome.found
+
+
+def test_a_redirect_is_not_followed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-very-secret")
+    thief = Server()
+    try:
+        to = {"Location": f"{thief.base_url}/chat/completions"}
+        server.answer = lambda n, heard: Reply(status=307, headers=to)
+        (outcome,), _ = sent(server, api_key_env="SOME_KEY")
+        assert isinstance(outcome, Outage)
+        assert not thief.heard
+    finally:
+        thief.close()
+
+
+def test_no_more_are_in_flight_than_allowed(server: Server) -> None:
+    server.answer = lambda n, heard: Reply("fine", delay=0.05)
+    outcomes, client = sent(server, 20, concurrency=4)
+    assert all(isinstance(o, Answer) for o in outcomes)
+    assert server.most == 4
+    assert client.usage.asked == 20
+
+
+@pytest.mark.parametrize(("limit", "asked"), [({"requests": 5}, 5), ({"tokens": 330}, 3), ({"money": 0.0005}, 3)])
+def test_a_budget_is_a_hard_stop_that_wastes_no_answer(server: Server, limit: dict[str, float], asked: int) -> None:
+    server.answer = lambda n, heard: Reply("fine", delay=0.02)
+    prices = Prices(input=1, cached_input=0.5, output=10)
+    width = 8 if "requests" in limit else 1  # what a request will cost is not known before; how many there are is
+    outcomes, client = sent(server, 12, budget=Budget(**limit), concurrency=width, prices=prices)
+    assert len(server.heard) == asked == client.usage.asked
+    assert sum(isinstance(o, Answer) for o in outcomes) == asked
+    stopped = [o for o in outcomes if isinstance(o, Outage)]
+    assert len(stopped) == 12 - asked
+    assert f"evolve.budget.{next(iter(limit))}" in str(stopped[0])
+
+
+def test_evolver_and_judge_share_a_budget(server: Server) -> None:
+    async def run() -> None:
+        facts = Run(connections={n: connection(server) for n in "ab"}, budget=Budget(requests=8))
+        async with Clients(facts, shards=4) as clients:
+            one, two = (clients.client(n, identity()) for n in "ab")
+            body = one.body(Prompt("Answer.", Request(task="blind"), ANSWERS).messages(one.identity, None), ANSWERS)
+            await one.send(body, {})
+            await two.send(body, {})
+            with pytest.raises(Outage, match=r"budget\.requests of this shard is spent \(2 of 2\)"):
+                await one.send(body, {})
+
+    asyncio.run(run())
+
+
+def test_an_answer_carries_what_the_server_says(server: Server) -> None:
+    server.answer = lambda n, heard: Reply("fine", finish="length", refusal="no")
+    (answer,), client = sent(server, prices=Prices(input=2, cached_input=1, output=10))
+    assert answer == Answer("fine", "length", "no", "scripted-0", 100, 40, 10)
+    assert client.usage.money(client.connection.prices) == pytest.approx((60 * 2 + 40 + 100) / 1e6)
+    assert client.job.facts() == {"asked": 1, "money": 0.0003}
+
+
+def test_a_question_that_the_provider_filters_is_answered_by_that(server: Server) -> None:
+    body = b'{"error": {"code": "content_filter", "message": "filtered"}}'
+    server.answer = lambda n, heard: Reply(status=400, body=body)
+    (answer,), _ = sent(server)
+    assert isinstance(answer, Answer)
+    assert answer.finish == "content_filter"
+
+
+@given(
+    st.binary(max_size=40)
+    | st.recursive(
+        st.none() | st.text(max_size=3),
+        lambda x: (
+            st.lists(x, max_size=2)
+            | st.dictionaries(st.sampled_from(["choices", "message", "content", "usage"]), x, max_size=3)
+        ),
+    ).map(orjson.dumps)
+)
+def test_a_body_is_an_answer_or_a_value_error(body: bytes) -> None:
+    try:
+        answer = read_answer(body)
+    except ValueError:
+        return
+    assert isinstance(answer.text, str)
+
+
+def test_a_plain_completion_without_usage_is_an_answer() -> None:
+    value = completion(Reply("fine", finish=None))
+    del value["usage"], value["model"]
+    assert read_answer(orjson.dumps(value)) == Answer("fine", "stop", "", "", 0, 0, 0)
+
+
+def client_of(**more: Any) -> Client:
+    facts = Run(connections={"e": Connection(base_url="http://127.0.0.1:9/v1")})
+    return Clients(facts).client("e", identity(**more))
+
+
+def test_a_body_asks_as_the_endpoint_wants_it() -> None:
+    async def bodies() -> list[dict[str, Any]]:
+        messages = [{"role": "user", "content": "x"}]
+        plain = client_of(temperature=0.5, top_p=0.9, seed=3)
+        other = client_of(structured="json_object", max_tokens_field="max_completion_tokens", max_tokens=100)
+        bare = client_of(structured="none")
+        made = [
+            plain.body(messages, ANSWERS),
+            other.body(messages, ANSWERS, more_tokens=4),
+            bare.body(messages, ANSWERS),
+        ]
+        return [orjson.loads(body) for body in made]
+
+    plain, other, bare = asyncio.run(bodies())
+    assert (plain["temperature"], plain["top_p"], plain["seed"], plain["max_tokens"]) == (0.5, 0.9, 3, 2048)
+    assert plain["response_format"]["json_schema"]["schema"] == ANSWERS
+    assert plain["response_format"]["json_schema"]["strict"] is True
+    assert other["max_completion_tokens"] == 400
+    assert "max_tokens" not in other
+    assert other["response_format"] == {"type": "json_object"}
+    assert "response_format" not in bare
+    assert "seed" not in bare

@@ -1,0 +1,174 @@
+"""English for programs; `grammar.parse` is its inverse.
+
+Wherever a phrase could be read in two ways, the last noun takes it: ``the circle above the star above the square`` is a circle
+above (a star above a square). Values stand after the last ``is`` or ``are``.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from mmevol.teacher.language import (
+    QUERIES,
+    Attribute,
+    CompareCounts,
+    CompareSize,
+    Connect,
+    Count,
+    Difference,
+    Exists,
+    Group,
+    Locate,
+    Name,
+    One,
+    Program,
+    Query,
+    Question,
+    Read,
+    Referent,
+    Region,
+    Related,
+    Relation,
+    Same,
+    Total,
+    Verify,
+)
+from mmevol.teacher.nouns import COLORS, SIZES, article, plural
+
+PLACES = {"left": "to the left of", "right": "to the right of", "above": "above", "below": "below"}
+BLANK = "___"
+CUE = " Think step by step."
+
+DEMANDS = {
+    "capitals": "Answer in capital letters.",
+    "brackets": "Put the answer in square brackets.",
+    "hyphens": "Spell the answer with hyphens between the letters.",
+    "number word": "Answer with a number word.",
+}
+"""Forms that instruction following asks the answer in."""
+
+
+def box_text(box: Sequence[float]) -> str:
+    """A box as questions and answers quote it: ``[0.100, 0.200, 0.300, 0.400]``."""
+    return "[" + ", ".join(f"{c:.3f}" for c in box) + "]"
+
+
+def _phrase(group: Group, noun: str) -> str:
+    before, after = [], []
+    for name, value in group.attributes:
+        if name in ("size", "color") and value in (SIZES if name == "size" else COLORS):
+            before.append(value)
+        elif name == "text":
+            after.append(f' with the letters "{value}"')
+        else:
+            after.append(f' whose {name} is "{value}"')
+    if group.where:
+        after.append(f" {PLACES[group.where.place]} {noun_phrase(group.where.anchor)}")
+    return " ".join([*before, noun]) + "".join(after)
+
+
+@lru_cache(maxsize=8192)
+def plural_phrase(group: Group) -> str:
+    """``red circles above the star``."""
+    return _phrase(group, plural(group.label or "object"))
+
+
+@lru_cache(maxsize=8192)
+def noun_phrase(one: Referent) -> str:
+    """``the largest red circle`` or ``the object in the region [0.100, 0.200, 0.300, 0.400]``."""
+    if isinstance(one, Region):
+        return f"the object in the region {box_text(one.box)}"
+    pick = one.pick + " " if one.pick else ""
+    return f"the {pick}{_phrase(one.group, one.group.label or 'object')}"
+
+
+def _render_query(program: Query) -> str:
+    match program:
+        case Attribute(name, one):
+            return f"What {name} is {noun_phrase(one)}?"
+        case Name(One(Group("", (), Relation(place, anchor)), "")):
+            return f"What is {PLACES[place]} {noun_phrase(anchor)}?"
+        case Name(one):
+            return f"What is {noun_phrase(one)}?"
+        case Read(one):
+            return f"What letters are printed on {noun_phrase(one)}?"
+        case Locate(one):
+            return f"Where is {noun_phrase(one)}?"
+        case Count(group):
+            return f"How many {plural_phrase(group)} are there?"
+        case Total(a, b):
+            return f"What is the number of {plural_phrase(a)} plus the number of {plural_phrase(b)}?"
+        case Difference(a, b):
+            return f"How many more {plural_phrase(a)} than {plural_phrase(b)} are there?"
+
+
+def statement(program: Query, value: str) -> str:
+    """The program and its answer as a sentence without a stop: ``the color of the circle is red``."""
+    match program:
+        case Attribute(name, one):
+            return f"the {name} of {noun_phrase(one)} is {value}"
+        case Name(one):
+            return f"{noun_phrase(one)} is {value}"
+        case Read(one):
+            return f"the letters on {noun_phrase(one)} are {value}"
+        case Locate(one):
+            return f"the place of {noun_phrase(one)} is {value}"
+        case Count(group):
+            return f"the number of {plural_phrase(group)} is {value}"
+        case Total(a, b):
+            return f"the number of {plural_phrase(a)} plus the number of {plural_phrase(b)} is {value}"
+        case Difference(a, b):
+            return f"the number of {plural_phrase(a)} minus the number of {plural_phrase(b)} is {value}"
+
+
+def _render(program: Program) -> str:
+    match program:
+        case Exists(group):
+            words = _phrase(group, group.label or "object")
+            return f"Is there {article(words)} {words} in the image?"
+        case CompareCounts(op, a, b):
+            link = f"as many {plural_phrase(a)} as" if op == "equal" else f"{op} {plural_phrase(a)} than"
+            return f"Are there {link} {plural_phrase(b)}?"
+        case CompareSize(op, a, b):
+            return f"Is {noun_phrase(a)} {op} than {noun_phrase(b)}?"
+        case Same(name, a, b):
+            return f"Does {noun_phrase(a)} have the same {name} as {noun_phrase(b)}?"
+        case Related(place, a, b):
+            return f"Is {noun_phrase(a)} {PLACES[place]} {noun_phrase(b)}?"
+        case Connect(op, a, b):
+            return f"{_render(a)[:-1]}, {op} {lower_first(_render(b))}"
+        case Verify(query, value):
+            return f"Is it true that {statement(query, value)}?"
+        case _:
+            return _render_query(program)
+
+
+def lower_first(text: str) -> str:
+    """The text as it goes on inside a sentence."""
+    return text[:1].lower() + text[1:]
+
+
+def upper_first(text: str) -> str:
+    """The text as it begins a sentence."""
+    return text[:1].upper() + text[1:]
+
+
+def render(question: Question) -> str:
+    """The question in English, without its options."""
+    program = question.program
+    match question.format:
+        case "multiple choice":
+            text = f"Choose the right option: {lower_first(_render(program))}"
+        case "region selection":
+            assert isinstance(program, Locate)
+            text = f"Which of these regions shows {noun_phrase(program.one)}?"
+        case "object-region matching":
+            assert isinstance(program, Name) and isinstance(program.one, Region)
+            text = f"Which of these objects is in the region {box_text(program.one.box)}?"
+        case "fill in the blank":
+            assert isinstance(program, QUERIES)
+            text = f"Fill in the blank: {upper_first(statement(program, BLANK))}."
+        case "instruction following":
+            text = f"{_render(program)} {DEMANDS[question.demand]}"
+        case _:
+            text = _render(program)
+    return text + (CUE if question.cue else "")

@@ -1,8 +1,12 @@
 import pytest
-from mmevol.records import JudgeReply, RequestQA
+from hypothesis import given
+from hypothesis import strategies as st
+from mmevol.records import JudgeReply, Object, RequestQA
 from mmevol.teacher.judge import verdict
+from mmevol.teacher.render import render
 from mmevol.teacher.scene import Scene
 
+from .scenes import programs, scenes
 from .test_execute import SCENE
 
 CUE = " Think step by step."
@@ -133,3 +137,11 @@ def test_difficulty_grows_with_depth_and_stays_within_ten() -> None:
     assert scores == sorted(set(scores))
     chain = " above the star to the left of the circle" * 20
     assert verdict(qa(f"Where is the star{chain}?"), OLD, Scene([]), "")["difficulty"] == 10
+
+
+@given(scenes(), st.data(), st.text(max_size=20))
+def test_any_question_and_answer_is_judged(objects: list[Object], data: st.DataObject, answer: str) -> None:
+    draw = data.draw(programs(objects))
+    for new, old in ((draw.question(), draw.question()) for _ in range(10)):
+        found = verdict(qa(render(new), answer), qa(render(old), answer), Scene(objects), "")
+        assert JudgeReply.model_validate(found).reason

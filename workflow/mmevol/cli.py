@@ -34,7 +34,7 @@ for name, room in {
 SettingsText = Annotated[
     str, typer.Option("--settings", help="JSON of what the command may see of the study, or @FILE")
 ]
-RunText = Annotated[str, typer.Option("--run", help="JSON of facts of the run (connections, status folder), or @FILE")]
+RunText = Annotated[str, typer.Option("--run", envvar="MMEVOL_RUN", help="JSON of facts of the run (connections, status folder), or @FILE")]
 Out = Annotated[Path, typer.Option("--out")]
 Shard = Annotated[int, typer.Option("--shard")]
 Usage = Annotated[Path, typer.Option("--usage")]

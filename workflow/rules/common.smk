@@ -1,11 +1,9 @@
 # The resolved study, and what all rules share.
-import os
-import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from mmevol.config.study import from_snakemake
+from mmevol.config.study import for_jobs, from_snakemake
 from mmevol.records import BadInput
 
 try:
@@ -13,10 +11,7 @@ try:
 except BadInput as error:
     raise WorkflowError(str(error))
 
-# `mmevol` beside the Python that runs Snakemake; an environment activated by --sdm still comes before it.
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ["PATH"]]
-)
+for_jobs(study)
 
 R = study.results
 logs = f"{R}/logs"
@@ -24,9 +19,6 @@ timings = f"{R}/timings"
 SHARDS = list(study.shards)
 FULL = [name for name, e in study.evolve.evolutions.items() if e.from_ == "seeds"]
 SCRATCH = [name for name, e in study.evolve.evolutions.items() if e.from_ == "scratch"]
-
-# Facts of this run (connections, status folder, who started the jobs): they change no data, so they are no params.
-run_facts = study.run().dump()
 
 
 wildcard_constraints:

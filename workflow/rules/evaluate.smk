@@ -12,6 +12,8 @@ rule evaluate_heldout:
         f"{logs}/evaluate_heldout/{{benchmark}}.log",
     benchmark:
         f"{timings}/evaluate_heldout/{{benchmark}}.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=1000,
         runtime=20,
@@ -43,6 +45,8 @@ rule evaluate_predict:
     wildcard_constraints:
         arm="|".join(sorted({arm for arm, _ in study.measured()})).replace(".", "[.]")
         or "none",
+    conda:
+        "../../envs/train-gpu.yaml"
     threads: 2
     resources:
         mem_mb=lambda w, attempt: 3000 * attempt,
@@ -55,7 +59,7 @@ rule evaluate_predict:
     message:
         "Arm {wildcards.arm}, seed {wildcards.seed}: answering the benchmarks"
     shell:
-        "mmevol evaluate predict --settings {params.settings:q} --run {run_facts:q} --model {params.model} --data {params.data}"
+        "mmevol evaluate predict --settings {params.settings:q} --model {params.model} --data {params.data}"
         " --out {params.out} > {log} 2>&1"
 
 
@@ -73,6 +77,8 @@ rule evaluate_score:
         arm="|".join(sorted({arm for arm, _ in study.measured()})).replace(".", "[.]")
         or "none",
         rules="mmevol|vlmevalkit-head|authors",
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 120 * attempt,
@@ -84,7 +90,7 @@ rule evaluate_score:
         "Arm {wildcards.arm}, seed {wildcards.seed}: scoring {wildcards.benchmark} by the rules {wildcards.rules}"
     shell:
         "judge={params.judge:q}; mmevol evaluate score {wildcards.benchmark} --inputs {params.data}"
-        ' --predictions {input.predictions} --rules {wildcards.rules} ${{judge:+--judge "$judge"}} --run {run_facts:q}'
+        ' --predictions {input.predictions} --rules {wildcards.rules} ${{judge:+--judge "$judge"}}'
         " --output {output} > {log} 2>&1"
 
 

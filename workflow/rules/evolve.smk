@@ -16,6 +16,8 @@ rule evolve_judge_seeds:
         f"{logs}/evolve_judge_seeds/{{evolution}}.{{shard}}.log",
     benchmark:
         f"{timings}/evolve_judge_seeds/{{evolution}}.{{shard}}.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 240 * attempt,
@@ -24,7 +26,7 @@ rule evolve_judge_seeds:
     message:
         "{wildcards.evolution}: judging the seeds (shard {wildcards.shard})"
     shell:
-        "mmevol evolve ask --settings {params.settings:q} --run {run_facts:q} --shard {wildcards.shard} --seeds {input.seeds}"
+        "mmevol evolve ask --settings {params.settings:q} --shard {wildcards.shard} --seeds {input.seeds}"
         " --out {output.candidates} --usage {output.usage} > {log} 2>&1"
 
 
@@ -45,6 +47,8 @@ rule evolve_ask:
     wildcard_constraints:
         evolution="|".join(FULL) or "none",
         round="[1-9][0-9]*",
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 480 * attempt,
@@ -56,7 +60,7 @@ rule evolve_ask:
     message:
         "{wildcards.evolution}, round {wildcards.round}: asking for candidates and verdicts (shard {wildcards.shard})"
     shell:
-        "mmevol evolve ask --settings {params.settings:q} --run {run_facts:q} --shard {wildcards.shard} --seeds {input.seeds}"
+        "mmevol evolve ask --settings {params.settings:q} --shard {wildcards.shard} --seeds {input.seeds}"
         " {params.frontier} --out {output.candidates} --usage {output.usage} > {log} 2>&1"
 
 
@@ -76,6 +80,8 @@ rule evolve_eliminate:
     wildcard_constraints:
         evolution="|".join(FULL) or "none",
         round="[1-9][0-9]*",
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 30 * attempt,
@@ -106,6 +112,8 @@ rule evolve_scratch:
         f"{timings}/evolve_scratch/{{evolution}}.{{shard}}.tsv"
     wildcard_constraints:
         evolution="|".join(SCRATCH) or "none",
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 480 * attempt,
@@ -115,7 +123,7 @@ rule evolve_scratch:
     message:
         "{wildcards.evolution}: asking for fresh Q&A, as many calls as the evolution made (shard {wildcards.shard})"
     shell:
-        "mmevol evolve scratch --settings {params.settings:q} --run {run_facts:q} --shard {wildcards.shard} --seeds {input.seeds}"
+        "mmevol evolve scratch --settings {params.settings:q} --shard {wildcards.shard} --seeds {input.seeds}"
         " {params.ledgers} --out {output.candidates} --outcomes {output.outcomes} --own-ledger {output.ledger}"
         " --usage {output.usage} > {log} 2>&1"
 
@@ -132,6 +140,8 @@ rule evolve_faults:
         f"{timings}/evolve_faults/{{evolution}}.{{round}}.{{shard}}.tsv"
     wildcard_constraints:
         round="[1-9][0-9]*",
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=500,
         runtime=30,
@@ -154,6 +164,8 @@ rule evolve_planted:
         f"{logs}/evolve_planted/{{evolution}}.log",
     benchmark:
         f"{timings}/evolve_planted/{{evolution}}.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=1000,
         runtime=30,
@@ -182,12 +194,14 @@ rule evolve_dataset:
         f"{logs}/evolve_dataset/{{evolution}}.log",
     benchmark:
         f"{timings}/evolve_dataset/{{evolution}}.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=lambda w, attempt: 2000 * attempt,
         runtime=lambda w, attempt: 120 * attempt,
     params:
         settings=lambda w: study.dataset_settings(w.evolution).dump(),
-        root=R,
+        root=subpath(output.evolved, ancestor=4),
         out=subpath(output.evolved, parent=True),
     message:
         "{wildcards.evolution}: writing the dataset with its lineage and card"

@@ -30,13 +30,15 @@ rule publish_results:
         f"{logs}/publish_results.log",
     benchmark:
         f"{timings}/publish_results.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=1000,
         runtime=20,
     params:
         settings=publishing.results_settings(study).dump(),
-        evaluate=f"{R}/evaluate",
-        tables=tables_dir,
+        evaluate=lambda w: f"{R}/evaluate",
+        tables=subpath(output[0], parent=True),
     message:
         "Writing the results tables"
     shell:
@@ -60,14 +62,16 @@ rule publish_rounds:
         f"{logs}/publish_rounds.log",
     benchmark:
         f"{timings}/publish_rounds.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 60 * attempt,
     params:
         settings=publishing.rounds_settings(study).dump(),
         shards=lambda w, input: [f"--shard-file {path}" for path in input.shards],
-        evolve=f"{R}/evolve",
-        out=f"{tables_dir}/rounds",
+        evolve=lambda w: f"{R}/evolve",
+        out=subpath(output[0], strip_suffix=".html"),
     message:
         "Writing the table of rounds"
     shell:
@@ -90,13 +94,15 @@ rule publish_elimination:
         f"{logs}/publish_elimination.log",
     benchmark:
         f"{timings}/publish_elimination.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 60 * attempt,
     params:
         settings=publishing.elimination_settings(study).dump(),
-        evolve=f"{R}/evolve",
-        out=f"{tables_dir}/elimination",
+        evolve=lambda w: f"{R}/evolve",
+        out=subpath(output[0], strip_suffix=".html"),
     message:
         "Writing the table of the gates against planted faults"
     shell:
@@ -119,13 +125,15 @@ rule publish_composition:
         f"{logs}/publish_composition.log",
     benchmark:
         f"{timings}/publish_composition.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=1000,
         runtime=30,
     params:
         settings=publishing.CompositionSettings(groups=study.publish.groups).dump(),
         shards=lambda w, input: [f"--shard-file {path}" for path in input.shards],
-        out=f"{tables_dir}/composition",
+        out=subpath(output[0], strip_suffix=".html"),
     message:
         "Writing the table of the seeds' composition"
     shell:
@@ -148,12 +156,14 @@ rule publish_paper:
         f"{logs}/publish_paper.log",
     benchmark:
         f"{timings}/publish_paper.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=500,
         runtime=10,
     params:
         settings=publishing.PaperSettings(arms=study.publish.paper).dump(),
-        out=f"{tables_dir}/paper",
+        out=subpath(output[0], strip_suffix=".html"),
     message:
         "Writing the table of our numbers beside the paper's"
     shell:
@@ -186,12 +196,14 @@ rule publish_findings:
         f"{logs}/publish_findings.log",
     benchmark:
         f"{timings}/publish_findings.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=500,
         runtime=10,
     params:
         settings=publishing.findings_settings(study).dump(),
-        tables=tables_dir,
+        tables=subpath(output[0], parent=True),
     message:
         "Writing the main finding"
     shell:
@@ -215,12 +227,14 @@ rule publish_fig9a_skills:
         f"{logs}/publish_fig9a_skills.log",
     benchmark:
         f"{timings}/publish_fig9a_skills.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=1000,
         runtime=30,
     params:
         settings=study.publish.figures.fig9a_skills.dump(),
-        out=f"{figures_dir}/fig9a_skills",
+        out=subpath(output[0], strip_suffix=".svg"),
         data=lambda w, input: f"--dataset {input.data}",
     message:
         "Drawing figure 9a: skills"
@@ -248,7 +262,7 @@ use rule publish_fig9a_skills as publish_fig1_lineage with:
         f"{timings}/publish_fig1_lineage.tsv"
     params:
         settings=study.publish.figures.fig1_lineage.dump(),
-        out=f"{figures_dir}/fig1_lineage",
+        out=subpath(output[0], strip_suffix=".svg"),
         data=lambda w, input: f"--dataset {input.data} --seeds {input.shards}"
         + (f" --images {study.images_root}" if study.images_root else ""),
     message:
@@ -274,7 +288,7 @@ use rule publish_fig9a_skills as publish_fig2_composition with:
         f"{timings}/publish_fig2_composition.tsv"
     params:
         settings=study.publish.figures.fig2_composition.dump(),
-        out=f"{figures_dir}/fig2_composition",
+        out=subpath(output[0], strip_suffix=".svg"),
         data=lambda w, input: f"--composition {input.data}",
     message:
         "Drawing figure 2: composition of the seeds"
@@ -299,7 +313,7 @@ use rule publish_fig9a_skills as publish_fig9b_steps with:
         f"{timings}/publish_fig9b_steps.tsv"
     params:
         settings=study.publish.figures.fig9b_steps.dump(),
-        out=f"{figures_dir}/fig9b_steps",
+        out=subpath(output[0], strip_suffix=".svg"),
         data=lambda w, input: f"--dataset {input.data}",
     message:
         "Drawing figure 9b: steps"
@@ -325,7 +339,7 @@ use rule publish_fig9a_skills as publish_fig9c_difficulty with:
         f"{timings}/publish_fig9c_difficulty.tsv"
     params:
         settings=study.publish.figures.fig9c_difficulty.dump(),
-        out=f"{figures_dir}/fig9c_difficulty",
+        out=subpath(output[0], strip_suffix=".svg"),
         data=lambda w, input: f"--dataset {input.data} --judged {input.judged}",
     message:
         "Drawing figure 9c: difficulty"
@@ -350,7 +364,7 @@ use rule publish_fig9a_skills as publish_fig10_longtail with:
         f"{timings}/publish_fig10_longtail.tsv"
     params:
         settings=study.publish.figures.fig10_longtail.dump(),
-        out=f"{figures_dir}/fig10_longtail",
+        out=subpath(output[0], strip_suffix=".svg"),
         data=lambda w, input: f"--dataset {input.data}",
     message:
         "Drawing figure 10: long tail of objects"
@@ -375,7 +389,7 @@ use rule publish_fig9a_skills as publish_fig_loss with:
         f"{timings}/publish_fig_loss.tsv"
     params:
         settings=study.publish.figures.fig_loss.dump(),
-        out=f"{figures_dir}/fig_loss",
+        out=subpath(output[0], strip_suffix=".svg"),
         data=lambda w, input: f"--losses {input.data}",
     message:
         "Drawing figure loss curves"
@@ -400,7 +414,7 @@ use rule publish_fig9a_skills as publish_fig_results with:
         f"{timings}/publish_fig_results.tsv"
     params:
         settings=study.publish.figures.fig_results.dump(),
-        out=f"{figures_dir}/fig_results",
+        out=subpath(output[0], strip_suffix=".svg"),
         data=lambda w, input: f"--benchmarks {input.data}",
     message:
         "Drawing figure scores and differences"

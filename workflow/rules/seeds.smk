@@ -8,6 +8,8 @@ rule seeds_draw:
         f"{logs}/seeds_draw.log",
     benchmark:
         f"{timings}/seeds_draw.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=500,
         runtime=10,
@@ -27,6 +29,8 @@ rule seeds_photos:
         f"{logs}/seeds_photos.log",
     benchmark:
         f"{timings}/seeds_photos.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=500,
         runtime=10,
@@ -49,12 +53,14 @@ rule seeds_audit:
         f"{logs}/seeds_audit.log",
     benchmark:
         f"{timings}/seeds_audit.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=1000,
         runtime=lambda w, attempt: 60 * attempt,
     params:
         settings=lambda w: study.audit_settings().dump(),
-        out=f"{R}/seeds",
+        out=subpath(output.audit, parent=True),
         images=f"--images-root {study.images_root}" if study.images_root else "",
     message:
         "Looking at every record and picture of {input}"
@@ -72,6 +78,8 @@ rule seeds_curate:
         f"{logs}/seeds_curate/{{shard}}.log",
     benchmark:
         f"{timings}/seeds_curate/{{shard}}.tsv"
+    conda:
+        "../../envs/base.yaml"
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 240 * attempt,
@@ -80,7 +88,7 @@ rule seeds_curate:
     message:
         "Asking for Q&A about the pictures that have only a caption (shard {wildcards.shard})"
     shell:
-        "mmevol seeds curate --settings {params.settings:q} --run {run_facts:q} --shard {wildcards.shard}"
+        "mmevol seeds curate --settings {params.settings:q} --shard {wildcards.shard}"
         " --records {input} --out {output.shard} --usage {output.usage} > {log} 2>&1"
 
 

@@ -13,6 +13,8 @@ rule train_base:
         f"{logs}/train_base/{{backbone}}.log",
     benchmark:
         f"{timings}/train_base/{{backbone}}.tsv"
+    conda:
+        "../../envs/train-gpu.yaml"
     threads: 2
     resources:
         mem_mb=TRAIN_MB,
@@ -24,7 +26,7 @@ rule train_base:
     message:
         "{wildcards.backbone}: tokenizer and initial model"
     shell:
-        "mmevol train base --settings {params.settings:q} --run {run_facts:q} {params.shards} --out {params.out} > {log} 2>&1"
+        "mmevol train base --settings {params.settings:q} {params.shards} --out {params.out} > {log} 2>&1"
 
 
 rule train_warm_tower:
@@ -37,6 +39,8 @@ rule train_warm_tower:
         f"{logs}/train_warm_tower/{{backbone}}.log",
     benchmark:
         f"{timings}/train_warm_tower/{{backbone}}.tsv"
+    conda:
+        "../../envs/train-gpu.yaml"
     threads: 2
     resources:
         mem_mb=TRAIN_MB,
@@ -50,7 +54,7 @@ rule train_warm_tower:
     message:
         "{wildcards.backbone}: warming the tower on what stands in each patch"
     shell:
-        "mmevol train warm-tower --settings {params.settings:q} --run {run_facts:q} --base {params.base} {params.shards}"
+        "mmevol train warm-tower --settings {params.settings:q} --base {params.base} {params.shards}"
         " --images-root {params.images} --out {params.out} > {log} 2>&1"
 
 
@@ -66,6 +70,8 @@ rule train_pretrain:
         f"{logs}/train_pretrain/{{backbone}}.log",
     benchmark:
         f"{timings}/train_pretrain/{{backbone}}.tsv"
+    conda:
+        "../../envs/train-gpu.yaml"
     threads: 2
     resources:
         mem_mb=lambda w, attempt: TRAIN_MB * attempt,
@@ -82,7 +88,7 @@ rule train_pretrain:
     message:
         "{wildcards.backbone}: stage 1, aligning on captions"
     shell:
-        "mmevol train pretrain --settings {params.settings:q} --run {run_facts:q} --base {params.base} {params.tower}"
+        "mmevol train pretrain --settings {params.settings:q} --base {params.base} {params.tower}"
         " {params.shards} {params.images} --out {params.out} > {log} 2>&1"
 
 
@@ -100,6 +106,8 @@ rule train_mixture:
         f"{logs}/train_mixture/{{mixture}}.log",
     benchmark:
         f"{timings}/train_mixture/{{mixture}}.tsv"
+    conda:
+        "../../envs/train-gpu.yaml"
     resources:
         mem_mb=lambda w, attempt: TRAIN_MB * attempt,
         runtime=lambda w, attempt: 60 * attempt,
@@ -114,7 +122,7 @@ rule train_mixture:
     message:
         "Mixture {wildcards.mixture}: the exact list of its Q&A, and its tokens"
     shell:
-        "mmevol train mixture --settings {params.settings:q} --run {run_facts:q} {params.shards} {params.evolved} {params.bases}"
+        "mmevol train mixture --settings {params.settings:q} {params.shards} {params.evolved} {params.bases}"
         " --out {params.out} > {log} 2>&1"
 
 
@@ -134,6 +142,8 @@ rule train_finetune:
         f"{logs}/train_finetune/{{arm}}.{{seed}}.log",
     benchmark:
         f"{timings}/train_finetune/{{arm}}.{{seed}}.tsv"
+    conda:
+        "../../envs/train-gpu.yaml"
     threads: 2
     resources:
         mem_mb=lambda w, attempt: TRAIN_MB * attempt,
@@ -160,7 +170,7 @@ rule train_finetune:
     message:
         "Arm {wildcards.arm}, seed {wildcards.seed}: stage 2, training on its mixture"
     shell:
-        "mmevol train finetune --settings {params.settings:q} --run {run_facts:q} --base {params.base} {params.tower}"
+        "mmevol train finetune --settings {params.settings:q} --base {params.base} {params.tower}"
         " {params.pretrained} --mixture {params.mixture} --target {params.target} {params.shards} {params.evolved}"
         " {params.images} --out {params.out} > {log} 2>&1"
 

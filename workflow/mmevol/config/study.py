@@ -6,6 +6,7 @@
 
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -515,3 +516,13 @@ def load(path: str | Path) -> Study:
 def from_snakemake(config: dict[str, Any], configfiles: list[Any]) -> Study:
     """The study of a Snakemake run: its config as Snakemake merged it. Raises `BadInput`."""
     return resolve(config, ", ".join(str(f) for f in configfiles) or "--config")
+
+
+def for_jobs(study: Study) -> None:
+    """Hand the facts of the run to the jobs that this process starts: they change no data, so they are no rule's params.
+
+    ``MMEVOL_RUN`` holds connections, status folder and who started the job; ``PATH`` begins with the folder of this Python, so that
+    `mmevol` is found without an activated environment (one that --sdm activates still comes before it).
+    """
+    os.environ["MMEVOL_RUN"] = study.run().dump()
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

@@ -62,8 +62,8 @@ def demanded(value: str, demand: str) -> str:
             return f"[{value}]"
         case "hyphens":
             return "-".join(value)
-        case "number word":
-            return NUMBER_WORDS[int(value)] if int(value) < len(NUMBER_WORDS) else value
+        case "number word" if value.isdigit() and int(value) < len(NUMBER_WORDS):
+            return NUMBER_WORDS[int(value)]
     return value
 
 

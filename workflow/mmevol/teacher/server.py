@@ -4,7 +4,6 @@ It reads the fenced ``mmevol-request/1`` block of the last user message and noth
 """
 
 import asyncio
-import re
 import secrets
 import time
 from collections import Counter
@@ -29,7 +28,7 @@ IMAGE_TOKENS = {"low": 85, "auto": 765, "high": 765}
 HANG = 3600
 """Seconds that a hanging reply takes, unless the client gives up."""
 
-_FENCE = re.compile(r"^```(?:json)?[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_FENCE = "```json\n"
 
 
 class Refused(Exception):
@@ -125,8 +124,11 @@ def _parts(content: Any) -> tuple[str, int]:
 
 def block(text: str) -> Request:
     """The last fenced ``mmevol-request/1`` block of a prompt. Raises `Refused` (400) if there is none or it is not valid."""
-    for body in reversed(_FENCE.findall(text)):
-        if REQUEST_SCHEMA in body:
+    rest, fence = text, _FENCE
+    while fence:
+        rest, fence, tail = rest.rpartition(_FENCE)
+        body = tail.partition("\n```")[0]
+        if fence and REQUEST_SCHEMA in body:
             try:
                 return Request.model_validate_json(body)
             except ValidationError as error:

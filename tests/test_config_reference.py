@@ -1,14 +1,15 @@
 """`config/README.md` and `config/schema.json` are what the models say, and the studies are what the schema allows."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
-from mmevol.config.reference import described, files, reference, schema
-from mmevol.config.study import load
+from mmevol.config.reference import PREFACE, described, files, reference, schema
+from mmevol.config.study import load, resolve
 
 ROOT = Path(__file__).parent.parent
 STUDIES = sorted([*ROOT.glob("config/*.yaml"), *ROOT.glob("config/ablations/*.yaml")])
@@ -46,6 +47,21 @@ def test_a_base_explains_what_a_recipe_overrides() -> None:
 def test_studies_load_and_fit_the_schema(path: Path) -> None:
     assert load(path).study
     jsonschema.validate(yaml.safe_load(path.read_text()), schema())
+
+
+def test_the_page_lists_the_studies() -> None:
+    listed = set(re.findall(r"^\| `([\w./]+)` \| .* \|$", PREFACE, re.MULTILINE))
+    assert listed == {path.name for path in ROOT.glob("config/*.yaml")} | {"ablations/"}
+
+
+def test_the_presets_in_the_paper_study_can_be_taken() -> None:
+    text = (ROOT / "config/paper.yaml").read_text()
+    presets = re.findall(r"# .*?:\s+((?:pretrain|finetune): \{.*\})", text)
+    assert len(presets) == 4
+    study = yaml.safe_load(re.sub(r"^    # (reference:|  )", r"    \1", text, flags=re.MULTILINE))
+    for preset in presets:
+        study["train"]["backbones"]["preset"] = study["train"]["backbones"]["qwen2"] | yaml.safe_load(preset)
+        assert resolve(study, "paper.yaml").evolve.evolutions["reference"].judge.compare_with == "seed"
 
 
 @pytest.mark.parametrize(

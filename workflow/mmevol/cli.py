@@ -119,8 +119,8 @@ def seeds_audit(
     images_root: Annotated[Path | None, typer.Option("--images-root", help="none: a study without pictures")] = None,
 ) -> None:
     """Look at every record and picture before anything is spent; split into shards and held-out."""
-    from mmevol.seeds.audit import audit
     from mmevol.config.commands import AuditSettings
+    from mmevol.seeds.audit import audit
 
     audit(parsed(AuditSettings, settings, "--settings"), records=records, images_root=images_root, out=out)
 

@@ -74,7 +74,7 @@ class BadInput(Exception):
 class Record(BaseModel):
     """Base of all records: unknown fields are errors, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def digest(*parts: str | bytes | int) -> str:

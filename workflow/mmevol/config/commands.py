@@ -8,7 +8,7 @@ from pydantic import Field
 from mmevol.config.endpoints import Connection, Identity
 from mmevol.config.evolve import Budget, Eliminate, Evolution, Judge
 from mmevol.config.section import Fraction, Name, Section
-from mmevol.config.train import Entry, Model, Recipe, Train, WarmTower
+from mmevol.config.train import Checkpoints, Entry, Model, Recipe, Train, WarmTower
 
 
 class Run(Section):
@@ -20,6 +20,7 @@ class Run(Section):
     parent_host: str | None = None
     connections: dict[str, Connection] = {}
     budget: Budget = Budget()
+    checkpoints: Checkpoints = Checkpoints()
 
 
 class DrawSettings(Section):

@@ -89,8 +89,6 @@ class Connection(Section):
     concurrency: int = Field(
         default=32, gt=0, description="requests in flight of one job; as many as the server answers without 429"
     )
-    requests_per_minute: int | None = Field(default=None, gt=0, description="at most, of one job")
-    tokens_per_minute: int | None = Field(default=None, gt=0, description="at most, of one job")
     timeout: float = Field(default=120, gt=0, description="seconds for one request")
     patience: float = Field(default=600, gt=0, description="seconds without any answer after which the job gives up")
     prices: Prices = Prices()

@@ -69,7 +69,7 @@ class Evaluate(Section):
     )
     root: str | None = Field(
         default=None,
-        description="files: folder that holds a folder a benchmark, each with its official files and a manifest.json",
+        description="files: folder that holds a folder a benchmark, each with its official files",
     )
     benchmarks: dict[str, Benchmark] = Field(default={}, description="by name, as the official files spell it")
     judge: Name | None = Field(default=None, description="endpoint of the benchmark judges; none: rules alone")

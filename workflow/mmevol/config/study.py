@@ -215,6 +215,7 @@ class Study(Section):
             parent_host=socket.gethostname(),
             connections={name: e.connection() for name, e in self.endpoints.items()},
             budget=self.evolve.budget,
+            checkpoints=self.train.checkpoints,
         )
 
     def draw_settings(self) -> DrawSettings:

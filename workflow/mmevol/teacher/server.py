@@ -123,26 +123,24 @@ def _parts(content: Any) -> tuple[str, int]:
 
 
 def block(text: str) -> Request:
-    """The last fenced ``mmevol-request/1`` block of a prompt. Raises `Refused` (400) if there is none or it is not valid."""
-    rest, fence = text, _FENCE
-    while fence:
-        rest, fence, tail = rest.rpartition(_FENCE)
-        body = tail.partition("\n```")[0]
-        if fence and REQUEST_SCHEMA in body:
-            try:
-                return Request.model_validate_json(body)
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"])
-                raise Refused(
-                    400, f"the {REQUEST_SCHEMA} block is not valid: {where}: {first['msg']}", param="messages"
-                ) from None
-    raise Refused(
-        400,
-        f"the last user message holds no fenced {REQUEST_SCHEMA} block, the only thing that this model reads",
-        param="messages",
-        code="no_request_block",
-    )
+    """The last ```` ```json ```` block of a prompt with the schema's name in it. Raises `Refused` (400) if there is none or it is
+    not valid."""
+    bodies = (part.partition("\n```")[0] for part in reversed(text.split(_FENCE)[1:]))
+    body = next((body for body in bodies if REQUEST_SCHEMA in body), None)
+    if body is None:
+        raise Refused(
+            400,
+            f"the last user message holds no fenced {REQUEST_SCHEMA} block, the only thing that this model reads",
+            param="messages",
+            code="no_request_block",
+        )
+    try:
+        return Request.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = f"the {REQUEST_SCHEMA} block is not valid: {where}: {first['msg']}"
+        raise Refused(400, message, param="messages") from None
 
 
 def check_response_format(body: dict[str, Any], task: str) -> None:

@@ -1,17 +1,18 @@
 """LLaVA-NeXT models: tiny ones built from config, full-size ones put together from published parts."""
 
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any
 
 from mmevol.config import Run
+from mmevol.config.commands import BaseSettings
+from mmevol.config.train import Model, PublishedModel, TinyModel
 from mmevol.progress import Heartbeat
 from mmevol.records import digest, turns
 from mmevol.store import write_json
 from mmevol.train.samples import read_seeds
-from mmevol.train.settings import BaseSettings
-from mmevol.config.train import Model, PublishedModel, TinyModel
 from mmevol.train.tokenizer import CHATS, published_tokenizer, train_tokenizer
 
 if TYPE_CHECKING:
@@ -204,8 +205,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def load_processor(folder: Path) -> "LlavaNextProcessor":
     """The processor saved in a folder, with the Pillow image processor."""
-    from transformers import AutoTokenizer, LlavaNextProcessor
-    from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+    from transformers import LlavaNextProcessor
 
     return LlavaNextProcessor.from_pretrained(folder)
 

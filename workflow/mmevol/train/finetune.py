@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from mmevol.config import Run
-from mmevol.config.train import Checkpoints
+from mmevol.config.commands import FinetuneSettings
 from mmevol.progress import Heartbeat
 from mmevol.records import digest
 from mmevol.store import write_json
@@ -12,7 +12,6 @@ from mmevol.train.backbone import base_model, load_base, load_processor, read_ma
 from mmevol.train.mixture import conversations
 from mmevol.train.pretrain import load_trained, unchanged
 from mmevol.train.samples import Encoder, encode_all
-from mmevol.train.settings import FinetuneSettings
 
 
 def finetune(
@@ -28,7 +27,6 @@ def finetune(
     evolved: dict[str, Path],
     images_root: Path | None,
     out: Path,
-    checkpoints: Checkpoints = Checkpoints(),
 ) -> None:
     """Train an arm; write model and processor (`from_pretrained` reads them), ``loss.csv`` and, last, ``manifest.json`` into `out`.
 
@@ -75,7 +73,7 @@ def finetune(
             Collator(encoder, Pictures(images_root, processor)),
             plan=order,
             recipe=recipe,
-            checkpoints=checkpoints,
+            checkpoints=run.checkpoints,
             beat=beat,
             out=out,
             key=identity,

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmevol.config import Run
+from mmevol.config.commands import MixtureSettings
 from mmevol.config.train import Entry
 from mmevol.progress import Heartbeat
 from mmevol.records import QA, digest, qa_id, turns
 from mmevol.store import read_dicts, write_json, write_rows
 from mmevol.train.backbone import base_model, load_processor
 from mmevol.train.samples import Conversation, Encoder, Picture, Turn, encode_all, picture_of, read_seeds
-from mmevol.train.settings import MixtureSettings
 
 Row = dict[str, str | int]
 """A row of ids.parquet: record, qa, source (``seeds`` or the evolution's name), round."""

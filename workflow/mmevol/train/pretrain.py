@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmevol.config import Run
-from mmevol.config.train import Checkpoints
+from mmevol.config.commands import PretrainSettings
 from mmevol.progress import Heartbeat
 from mmevol.records import digest
 from mmevol.store import replacing, write_json
 from mmevol.train.backbone import base_model, load_base, load_processor, read_manifest
 from mmevol.train.samples import Conversation, Encoder, encode_all, picture_of, read_seeds
-from mmevol.train.settings import PretrainSettings
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +25,6 @@ def pretrain(
     shards: list[Path],
     images_root: Path | None,
     out: Path,
-    checkpoints: Checkpoints = Checkpoints(),
 ) -> None:
     """Train the recipe's modules on the captions of the train split; write ``trained.safetensors``, ``loss.csv``, ``manifest.json``.
 
@@ -74,7 +72,7 @@ def pretrain(
             Collator(encoder, Pictures(images_root, processor)),
             plan=order,
             recipe=recipe,
-            checkpoints=checkpoints,
+            checkpoints=run.checkpoints,
             beat=beat,
             out=out,
             key=identity,

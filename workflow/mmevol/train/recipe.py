@@ -1,7 +1,9 @@
 """A recipe at work: which parameters learn at which rate, the Trainer's arguments, DeepSpeed on GPUs and CPUs alike."""
 
+import atexit
 import os
 import random
+import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -77,7 +79,9 @@ def launch() -> None:
     """
     import torch
 
-    os.environ.setdefault("TORCH_EXTENSIONS_DIR", tempfile.mkdtemp(prefix="mmevol-extensions-"))
+    if "TORCH_EXTENSIONS_DIR" not in os.environ:
+        os.environ["TORCH_EXTENSIONS_DIR"] = extensions = tempfile.mkdtemp(prefix="mmevol-extensions-")
+        atexit.register(shutil.rmtree, extensions, ignore_errors=True)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if "RANK" not in os.environ:
         with socket.socket() as free:
@@ -100,13 +104,14 @@ def deterministic(recipe: Recipe, *key: str | int) -> None:
     import torch
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ["OMP_NUM_THREADS"] = str(recipe.threads)  # else accelerate takes all cores later on
     seed = int(digest(*key)[:8], 16)
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every new tensor twice
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that writes every new tensor twice
 
 
 def arguments(

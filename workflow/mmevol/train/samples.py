@@ -161,7 +161,7 @@ class Encoder:
         if self.style == "plain":
             said, counted = ["".join(said).strip()], ["".join(counted)]
         wrong = counted != said if self.mask == "assistant" else any(not any(s in c for c in counted) for s in said)
-        if wrong or sample.picture and np.count_nonzero(sample.ids == self.image_id) != 1:
+        if wrong or (sample.picture and np.count_nonzero(sample.ids == self.image_id) != 1):
             raise ValueError(f"the loss would count {counted!r}, the assistant says {said!r}")
 
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmevol.config import Run
+from mmevol.config.commands import WarmTowerSettings
 from mmevol.config.train import TinyModel
 from mmevol.progress import Heartbeat
 from mmevol.records import BadInput, Object, SeedRecord, digest, fraction
 from mmevol.store import replacing, write_json
 from mmevol.train.backbone import base_model, load_base, load_processor, read_manifest, seeded, weights_digest
 from mmevol.train.samples import picture_of, read_seeds
-from mmevol.train.settings import WarmTowerSettings
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import LlavaNextForConditionalGeneration, Trainer, TrainerCallback
@@ -46,7 +46,7 @@ class _Planned(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            groups = parameter_groups(model or self.model, self._recipe)
+            groups = parameter_groups(model or cast(torch.nn.Module, self.model), self._recipe)
             betas = (0.9, self._recipe.beta2)
             self.optimizer = torch.optim.AdamW(groups, lr=self.args.learning_rate, betas=betas, eps=1e-8)
         return self.optimizer
@@ -108,7 +108,7 @@ def train(
             "tokens": plan.tokens[step - 1],
         }
         for row in trainer.state.log_history
-        if "loss" in row and (step := row["step"])
+        if "loss" in row and (step := int(row["step"]))
     ]
 
 
@@ -135,7 +135,7 @@ def resumable(out: Path, key: str) -> str | None:
         if not same or not (folder / "trainer_state.json").exists():
             shutil.rmtree(folder)
     write_text(mark, json.dumps({"key": key}) + "\n")
-    found: str | None = get_last_checkpoint(str(out))
+    found: str | None = get_last_checkpoint(str(out))  # type: ignore[no-untyped-call]
     return found
 
 

@@ -21,6 +21,7 @@ train = typer.Typer(no_args_is_help=True, help="Train: tokenizer, tower, project
 evaluate = typer.Typer(no_args_is_help=True, help="Evaluate: benchmark files, predictions, scores.")
 publish = typer.Typer(no_args_is_help=True, help="Publish: tables, figures, gallery.")
 teacher = typer.Typer(no_args_is_help=True, help="The embedded teacher.")
+config = typer.Typer(no_args_is_help=True, help="The configuration of a study.")
 for name, room in {
     "seeds": seeds,
     "evolve": evolve,
@@ -28,13 +29,17 @@ for name, room in {
     "evaluate": evaluate,
     "publish": publish,
     "teacher": teacher,
+    "config": config,
 }.items():
     app.add_typer(room, name=name)
 
 SettingsText = Annotated[
     str, typer.Option("--settings", help="JSON of what the command may see of the study, or @FILE")
 ]
-RunText = Annotated[str, typer.Option("--run", envvar="MMEVOL_RUN", help="JSON of facts of the run (connections, status folder), or @FILE")]
+RunText = Annotated[
+    str,
+    typer.Option("--run", envvar="MMEVOL_RUN", help="JSON of facts of the run (connections, status folder), or @FILE"),
+]
 Out = Annotated[Path, typer.Option("--out")]
 Shard = Annotated[int, typer.Option("--shard")]
 Usage = Annotated[Path, typer.Option("--usage")]
@@ -86,6 +91,22 @@ def demo(study: Annotated[Path, typer.Argument(help="study file")] = Path("confi
     from mmevol.demo import demo as run_demo
 
     raise typer.Exit(run_demo(study))
+
+
+@config.command("reference")
+def config_reference(out: Annotated[Path, typer.Option("--out")] = Path("config")) -> None:
+    """Write README.md and schema.json of all keys from the models."""
+    from mmevol.config.reference import reference
+
+    reference(out)
+
+
+@config.command("check")
+def config_check(study: Annotated[Path, typer.Argument(help="study file")]) -> None:
+    """Read a study, resolve it, and print it whole; bad input ends with exit code 2."""
+    from mmevol.config.study import load
+
+    print(load(study).model_dump_json(indent=2, by_alias=True))
 
 
 @seeds.command("draw")

@@ -37,7 +37,7 @@ def unlock(snakemake: list[str]) -> None:
 
 
 def took(study: Study) -> list[tuple[str, float, int]]:
-    """Stage, seconds and budget: the wall time of its jobs (summed, so parallel jobs count twice), from Snakemake's benchmark files."""
+    """Stage, seconds of its jobs (summed, so parallel jobs count twice; from Snakemake's benchmark files), and budget."""
     rows = []
     for stage, (budget, rules) in BUDGETS.items():
         seconds = 0.0

@@ -178,7 +178,7 @@ class Study(Section):
         return f"{root}/{benchmark}"
 
     def benchmark_file(self, benchmark: str) -> str:
-        """The file that stands for a benchmark's data: the manifest of a made one, the official table or questions of a real one."""
+        """The file that stands for a benchmark: the manifest of a made one, the official table or questions of a real one."""
         made = self.evaluate.source == "heldout"
         official = "questions.json" if benchmark in ("VQA_v2", "GQA", "MIA-Bench", "MMSInst") else "data.tsv"
         return f"{self.benchmark_data(benchmark)}/{'manifest.json' if made else official}"

@@ -1,7 +1,7 @@
 """The live judge of a benchmark: the scorer's questions go to an endpoint of the study, through the reply store.
 
-An attempt that the official code makes at a higher temperature is a draw of its own. An answer that was kept is not asked again, so a
-re-score makes no call; an endpoint that is down ends the job, never gives a zero.
+An attempt that the official code makes at a higher temperature is a draw of its own. An answer that was kept is not asked
+again, so a re-score makes no call; an endpoint that is down ends the job, never gives a zero.
 """
 
 import asyncio

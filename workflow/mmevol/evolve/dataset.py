@@ -63,7 +63,7 @@ def lineages(seeds: Path, rounds: Iterable[Round]) -> Iterator[tuple[SeedRecord,
 
 
 def llava_samples(record: SeedRecord, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """One multi-turn LLaVA sample a round with survivors (spec 1.7). Steps, skills and objects are not in it."""
+    """One multi-turn LLaVA sample a round with survivors. Steps, skills and objects are not in it."""
     survived = [row for row in rows if row["outcome"] == "survived"]
     for round_, some in groupby(survived, key=lambda row: row["round"]):
         talk: list[dict[str, str]] = []

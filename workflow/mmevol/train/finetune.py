@@ -1,4 +1,4 @@
-"""Stage 2: an arm learns its mixture (paper section 4, spec 5.2)."""
+"""Stage 2: an arm learns its mixture (paper section 4)."""
 
 import json
 from pathlib import Path

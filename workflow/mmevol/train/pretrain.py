@@ -1,4 +1,4 @@
-"""Stage 1: the projector learns to say what stands in the picture, from captions (paper section 4, spec 5.2)."""
+"""Stage 1: the projector learns to say what stands in the picture, from captions (paper section 4)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

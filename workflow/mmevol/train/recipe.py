@@ -47,7 +47,7 @@ def parameter_groups(model: "torch.nn.Module", recipe: Recipe) -> list[dict[str,
 
 
 def deepspeed_config(recipe: Recipe, parameters: int) -> dict[str, Any]:
-    """ZeRO as the reference runs it (spec 5.2); the optimizer is PyTorch's AdamW, so that nothing is compiled.
+    """ZeRO as the reference runs it; the optimizer is PyTorch's AdamW, so that nothing is compiled.
 
     Buckets are no larger than the model: DeepSpeed allocates them anew each step, 2 GB by default.
     """

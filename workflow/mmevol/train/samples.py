@@ -147,7 +147,7 @@ class Encoder:
         return text
 
     def image_tokens(self, picture: Picture) -> int:
-        """How many tokens a picture takes at the model's input, newlines included (spec 5.1)."""
+        """How many tokens a picture takes at the model's input, newlines included (LLaVA-NeXT)."""
         counted = self.processor._get_num_multimodal_tokens(image_sizes=[(picture.height, picture.width)])
         return int(counted["num_image_tokens"][0])
 

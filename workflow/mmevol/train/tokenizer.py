@@ -2,7 +2,7 @@
 
 A template marks with ``{% generation %}`` what the assistant says, its end token included: that is what the loss counts. With
 the variable ``reference_mask`` it marks the whole assistant message, header included; `Chat.control` lists the tokens that the
-reference un-masks on top of that in every message (spec 5.3).
+reference un-masks on top of that in every message.
 """
 
 import json

@@ -30,7 +30,9 @@ def score_command(
     nlp_map: Annotated[Path | None, _file("nlp_map.json, recorded language tools (MMSInst).")] = None,
     consistency: Annotated[bool, typer.Option(help="Also GQA's consistency.")] = False,
     judge: Annotated[str | None, typer.Option(help="A live judge: JSON of its endpoint and identity.")] = None,
-    run: Annotated[str, typer.Option(envvar="MMEVOL_RUN", help="JSON of facts of the run (connections, status folder).")] = "{}",
+    run: Annotated[
+        str, typer.Option(envvar="MMEVOL_RUN", help="JSON of facts of the run (connections, status folder).")
+    ] = "{}",
 ) -> None:
     """Score the predictions of a benchmark. A file given by its own option takes the place of the one in the folder."""
     from mmevol.evaluate.scoring.inputs import read_inputs

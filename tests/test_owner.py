@@ -88,7 +88,7 @@ def test_a_second_writer_waits_for_a_live_owner(tmp_path: Path, start: Start) ->
     assert said(first) == "mine"
     waits: list[str] = []
     second = Owner([tmp_path / "a"], "second", waits.append)
-    thread = threading.Thread(target=second.acquire)
+    thread = threading.Thread(target=second.acquire, daemon=True)
     thread.start()
     thread.join(0.5)
     assert thread.is_alive()
@@ -170,7 +170,7 @@ def test_waiting_ends_when_it_is_given_up(tmp_path: Path, start: Start) -> None:
         except RuntimeError as error:
             ended.append(error)
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     time.sleep(0.1)
     mine.release()

@@ -131,7 +131,7 @@ def test_boxes_are_sent_in_the_models_numbers() -> None:
     for dialect, box in {
         "unit": [0.1, 0.2, 0.3, 0.4],
         "permille": [100, 200, 300, 400],
-        "pixels": [64, 96, 192, 192],
+        "pixels": [51, 77, 154, 154],  # of the 512 × 384 px that are sent
     }.items():
         who = WHO.model_copy(update={"box_dialect": dialect})
         assert block(PROMPT.messages(who, None))["objects"][0]["bbox"] == box

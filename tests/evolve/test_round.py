@@ -1,5 +1,7 @@
 """A round of a shard, end to end against real servers: what comes out, what is asked, what outages and kills leave behind."""
 
+import base64
+import io
 import json
 import os
 import signal
@@ -32,6 +34,7 @@ from mmevol.evolve.ask import ask, draw_direction, seed_versions, with_frontier
 from mmevol.evolve.eliminate import eliminate
 from mmevol.records import BadInput, Candidate, Frontier, Reason, SeedRecord, fraction
 from mmevol.store import order_of, read_rows, write_rows
+from PIL import Image
 from scripted import Heard, Reply, Server, candidate, connection, good, identity, record, verdict
 
 
@@ -564,3 +567,29 @@ def test_a_frontier_of_other_seeds_is_an_error(tmp_path: Path) -> None:
 def test_equal_seed_qas_are_one_line() -> None:
     r = record("a", 2)
     assert len(seed_versions(r.model_copy(update={"qas": [*r.qas, r.qas[0]]}))) == 2
+
+
+def test_boxes_in_the_pixels_that_are_sent_are_the_objects_own(shard: Make, server: Server, tmp_path: Path) -> None:
+    """A picture of 1999 × 901 px goes out as 200 × 90: a box comes back on a coarse grid and is still no invented one."""
+    Image.new("RGB", (1999, 901)).save(tmp_path / "a.png")
+    seen = record("a", 1, image="a.png", image_digest="d" * 64, width=1999, height=901)
+    things = [o.model_copy(update={"bbox": (0.1234, 0.2345, 0.3456, 0.4567)}) for o in seen.objects[:1]]
+
+    def answer(n: int, heard: Heard) -> Any:
+        box = heard.block["objects"][0]["bbox"]
+        shown = Image.open(
+            io.BytesIO(base64.b64decode(heard.body["messages"][1]["content"][1]["image_url"]["url"][23:]))
+        )
+        assert box == [round(c * side) for c, side in zip(things[0].bbox, shown.size * 2, strict=True)]
+        return {"candidates": [candidate(q["id"], answer=f"it is at {box}") for q in heard.block["qas"]]}
+
+    server.answer = answer
+    who = identity(box_dialect="pixels", image_side=200)
+    s = shard(
+        [seen.model_copy(update={"objects": things})], judge=False, evolver_identity=who, images_root=str(tmp_path)
+    )
+    (row,) = s.ask()
+    assert row.failed is None
+    assert len(server.heard) == 1
+    assert row.version
+    assert row.version.qa.answer == "it is at [0.125, 0.233, 0.345, 0.456]"

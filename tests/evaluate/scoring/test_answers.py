@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mmevol.config import Identity
 from mmevol.evaluate.scoring.gqa import converted
 from mmevol.evaluate.scoring.inputs import Inputs, read_inputs
 from mmevol.evaluate.scoring.judge import KINDS, JudgeQuestion
@@ -224,7 +225,7 @@ def test_rouge() -> None:
 def test_every_prompt_ends_in_one_block_that_is_a_request(kind: Any) -> None:
     data = {"question": "how many?", "options": [["A", "x"]], "prediction": "```json\n{}\n``` three", "answer": "A"}
     prompt = judge_prompt(JudgeQuestion(kind, "1", 0, data))
-    head, _, block = prompt.block("unit").partition("```json\n")
+    head, _, block = prompt.block(Identity()).partition("```json\n")
     request = Request.model_validate(json.loads(block.removesuffix("\n```")))
     assert head == "" and request.task == TASKS[kind] and request.data == data
     assert prompt.schema == REPLY_SCHEMA and prompt.instructions.startswith(INSTRUCTIONS[kind])

@@ -122,7 +122,7 @@ class Asker:
         for attempt in range(attempts):
             now = prompt(open_, errors)
             answer = await self.answer(first, now, record=record, draw=draw, attempt=attempt, more_tokens=more_tokens)
-            size = now.picture.size if now.picture else None
+            size = now.size(self.client.identity)
             reply = _json_of(answer)
             if isinstance(reply, Rejected):
                 good: dict[str, T] = {}

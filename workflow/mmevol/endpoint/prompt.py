@@ -31,6 +31,13 @@ class Picture:
     digest: str
     size: tuple[int, int] | None = None
 
+    def sent(self, side: int) -> tuple[int, int] | None:
+        """Width and height in px of what a model sees of it, the longest side at most `side`."""
+        if self.size is None:
+            return None
+        scale = min(1.0, side / max(self.size))
+        return max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -47,17 +54,20 @@ class Prompt:
         body = self.request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         return {"schema": self.request.schema_, **body}
 
-    def block(self, dialect: str) -> str:
-        """The fenced JSON block."""
-        size = self.picture.size if self.picture else None
-        body = to_dialect(self.asked(), dialect, size)
+    def size(self, identity: Identity) -> tuple[int, int] | None:
+        """The picture's size in px as the model sees it."""
+        return self.picture.sent(identity.image_side) if self.picture else None
+
+    def block(self, identity: Identity) -> str:
+        """The fenced JSON block, boxes in the model's dialect."""
+        body = to_dialect(self.asked(), identity.box_dialect, self.size(identity))
         return "```json\n" + orjson.dumps(body).decode() + "\n```"
 
-    def tail(self, dialect: str) -> str:
+    def tail(self, identity: Identity) -> str:
         """The last part of the user's message."""
         said = "".join(f"- {error}\n" for error in self.errors)
         head = f"Your last reply could not be used:\n{said}Answer again, for these items only.\n" if said else ""
-        return head + self.block(dialect)
+        return head + self.block(identity)
 
     def messages(self, identity: Identity, image: bytes | None) -> list[dict[str, Any]]:
         """The chat messages; `image` is the encoded picture."""
@@ -65,7 +75,7 @@ class Prompt:
         if image is not None:
             url = "data:image/jpeg;base64," + base64.b64encode(image).decode()
             user.append({"type": "image_url", "image_url": {"url": url, "detail": identity.image_detail}})
-        user.append({"type": "text", "text": self.tail(identity.box_dialect)})
+        user.append({"type": "text", "text": self.tail(identity)})
         return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": user}]
 
 
@@ -77,7 +87,7 @@ def key_of(prompt: Prompt, identity: Identity, *, draw: int, attempt: int) -> by
         canonical(identity.model_dump(mode="json")),
         SYSTEM,
         prompt.instructions,
-        prompt.tail(identity.box_dialect),
+        prompt.tail(identity),
         canonical(picture),
         canonical(prompt.schema),
         draw,

@@ -157,6 +157,7 @@ async def rewrite(
     """Ask for a candidate of each parent: the structurally valid ones by parent id, and why the others have none."""
     by_id = {p.id: p for p in parents}
     picture = picture_of(record, settings.images_root)
+    size = picture.sent(settings.evolver_identity.image_side) if picture else None
 
     def prompt(ids: Any, errors: tuple[str, ...]) -> Any:
         return prompts.evolve(record, picture, [by_id[i] for i in ids], direction, errors)
@@ -168,7 +169,7 @@ async def rewrite(
         for item in items if isinstance(items, list) else []:
             id_ = item.get("id") if isinstance(item, dict) else None
             if id_ in ids and id_ not in good:
-                result = read_candidate(item, record, direction, checks=settings.checks)
+                result = read_candidate(item, record, direction, checks=settings.checks, size=size)
                 (bad if isinstance(result, Rejected) else good)[id_] = result  # type: ignore[assignment,index]
         return good, bad
 

@@ -84,8 +84,13 @@ def invented_box(texts: list[str], objects: list[Object], size: tuple[int, int] 
     return None
 
 
-def read_candidate(item: Any, record: SeedRecord, direction: str, *, checks: bool) -> QA | Rejected:
-    """A reply item as a Q&A, or the fault that it has. Without `checks`, only what cannot be read is a fault."""
+def read_candidate(
+    item: Any, record: SeedRecord, direction: str, *, checks: bool, size: tuple[int, int] | None = None
+) -> QA | Rejected:
+    """A reply item as a Q&A, or the fault that it has. Without `checks`, only what cannot be read is a fault.
+
+    `size`: width and height in px of the picture as the model sees it, which is how fine a box can be.
+    """
     try:
         reply = CandidateReply.model_validate(item)
         answer = reply.answer
@@ -109,10 +114,12 @@ def read_candidate(item: Any, record: SeedRecord, direction: str, *, checks: boo
     except ValidationError as error:
         first = error.errors()[0]
         return Rejected(Reason.SCHEMA, f"field {'.'.join(str(p) for p in first['loc'])}: {first['msg']}")
-    return (structural_fault(qa, record, direction) if checks else None) or qa
+    return (structural_fault(qa, record, direction, size) if checks else None) or qa
 
 
-def structural_fault(qa: QA, record: SeedRecord, direction: str) -> Rejected | None:
+def structural_fault(
+    qa: QA, record: SeedRecord, direction: str, size: tuple[int, int] | None = None
+) -> Rejected | None:
     """Meta words, a missing cue to reason, boxes that are not the record's."""
     if match := META.search(qa.question):
         return Rejected(Reason.META_WORDS, f"the question speaks of {match[0]!r}; ask about the picture only")
@@ -125,7 +132,6 @@ def structural_fault(qa: QA, record: SeedRecord, direction: str) -> Rejected | N
         *(s.description for s in qa.steps),
         *(s.manipulation or "" for s in qa.steps),
     ]
-    size = (record.width, record.height) if record.width and record.height else None
     if box := invented_box(texts, record.objects, size):
         return Rejected(Reason.INVENTED_BOX, f"the box {box} is not among the annotations")
     return None

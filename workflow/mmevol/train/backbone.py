@@ -55,7 +55,7 @@ def processor(model: Model, tokenizer: "PreTrainedTokenizerFast") -> "LlavaNextP
         image_grid_pinpoints=[list(p) for p in pinpoints],
         **scale,
     )
-    return LlavaNextProcessor(
+    return LlavaNextProcessor(  # type: ignore[no-untyped-call]
         image_processor=images,
         tokenizer=tokenizer,
         patch_size=patch,
@@ -65,10 +65,17 @@ def processor(model: Model, tokenizer: "PreTrainedTokenizerFast") -> "LlavaNextP
     )
 
 
+def image_token(model: Model, tokenizer: "PreTrainedTokenizerFast") -> int:
+    """The id of the placeholder of pictures."""
+    found = tokenizer.convert_tokens_to_ids(CHATS[model.kind if model.kind == "tiny" else model.template].image)
+    assert isinstance(found, int)
+    return found
+
+
 def tiny_model(
     model: TinyModel, tokenizer: "PreTrainedTokenizerFast", *seed: str | int
 ) -> "LlavaNextForConditionalGeneration":
-    """A new tiny model. Language model and projector start from a larger scale than the usual 0.02, which hardly learns in a minute."""
+    """A new tiny model. Its language model starts from a larger scale than the usual 0.02, which hardly learns in a minute."""
     from transformers import CLIPVisionConfig, LlavaNextConfig, LlavaNextForConditionalGeneration, Qwen2Config
 
     vision = CLIPVisionConfig(
@@ -96,12 +103,12 @@ def tiny_model(
         vision_config=vision,
         text_config=text,
         image_grid_pinpoints=[[model.image_size, model.image_size]],
-        image_token_index=tokenizer.convert_tokens_to_ids(CHATS["tiny"].image),
+        image_token_index=image_token(model, tokenizer),
         image_seq_length=(model.image_size // model.patch_size) ** 2,
         vision_feature_layer=-1,
         tie_word_embeddings=True,
-        initializer_range=model.init,
     )
+    config.initializer_range = model.init  # of the projector
     with seeded(*seed):
         built = LlavaNextForConditionalGeneration(config)
     _set_token_ids(built, tokenizer)
@@ -130,10 +137,10 @@ def published_model(
     """A full-size model: weights of both published parts, projector and newline embedding new."""
     from transformers import AutoModelForCausalLM, CLIPVisionModel, LlavaNextForConditionalGeneration
 
-    config = published_config(model, tokenizer.convert_tokens_to_ids(CHATS[model.template].image))
+    config = published_config(model, image_token(model, tokenizer))
     config.dtype = dtype
     with seeded(*seed):
-        whole = LlavaNextForConditionalGeneration._from_config(config, dtype=dtype)
+        whole: Any = LlavaNextForConditionalGeneration._from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
         for layer in (whole.model.multi_modal_projector.linear_1, whole.model.multi_modal_projector.linear_2):
             layer.reset_parameters()
     language = AutoModelForCausalLM.from_pretrained(model.language, revision=model.language_revision, dtype=dtype)
@@ -142,7 +149,8 @@ def published_model(
     whole.lm_head.load_state_dict(language.lm_head.state_dict())
     whole.model.vision_tower.load_state_dict(vision.state_dict())
     _set_token_ids(whole, tokenizer)
-    return whole
+    model_: LlavaNextForConditionalGeneration = whole
+    return model_
 
 
 def _token_ids(tokenizer: "PreTrainedTokenizerFast") -> dict[str, Any]:
@@ -153,7 +161,8 @@ def _set_token_ids(model: "LlavaNextForConditionalGeneration", tokenizer: "PreTr
     """Greedy answers that end at the chat's end token, whatever generation settings came with the parts."""
     from transformers import GenerationConfig
 
-    model.generation_config = GenerationConfig(do_sample=False, **_token_ids(tokenizer))
+    ids = _token_ids(tokenizer)
+    model.generation_config = GenerationConfig(do_sample=False, **ids)  # type: ignore[no-untyped-call]
 
 
 def weights_digest(model: "torch.nn.Module") -> str:

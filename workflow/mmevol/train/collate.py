@@ -24,12 +24,15 @@ class Pictures:
     """Pictures below a root as tiles (tiles, 3, side, side) float32; a few hundred megabytes of them stay in memory."""
 
     def __init__(self, root: Path | None, processor: "LlavaNextProcessor") -> None:
-        self.root, self._process = root, processor.image_processor  # type: ignore[attr-defined]
+        self.root, self._process = root, processor.image_processor
         self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
         self._bytes = 0
 
     def tiles(self, picture: Picture) -> np.ndarray:
-        """The tiles of a picture. Raises `BadInput` where it is missing, leads out of the root, or has another size than recorded."""
+        """The tiles of a picture.
+
+        Raises `BadInput` where it is missing, leads out of the root, or has another size than recorded.
+        """
         if picture.path in self._kept:
             return self._kept[picture.path]
         with Image.open(self._inside(picture)) as opened:
@@ -61,7 +64,9 @@ class Pictures:
 
 
 class Collator:
-    """Samples to a right-padded batch: input_ids, attention_mask, labels (batch, length); pixel_values (pictures, tiles, 3, side, side).
+    """Samples to a right-padded batch.
+
+    input_ids, attention_mask, labels are (batch, length), pixel_values (pictures, tiles, 3, side, side).
 
     A batch of text alone gets one black picture whose placeholders nobody attends to and no loss counts: every device then
     touches the same modules, without which ZeRO stalls.
@@ -72,6 +77,7 @@ class Collator:
         self.pad: int = encoder.tokenizer.pad_token_id
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
+        """The batch of these samples."""
         rows = [self._expand(s) for s in samples]
         shown = [(self.pictures.tiles(s.picture), s.picture) for s in samples if s.picture]
         if not shown:

@@ -39,7 +39,7 @@ def answer(
     Items of about one length share a batch; prompts are padded on the left. Which items share a batch follows from their
     lengths alone.
     """
-    tokenizer = processor.tokenizer  # type: ignore[attr-defined]
+    tokenizer = processor.tokenizer
     tokenizer.padding_side = "left"
     prompts = [
         processor.apply_chat_template(

@@ -26,7 +26,7 @@ def pretrain(
     images_root: Path | None,
     out: Path,
 ) -> None:
-    """Train the recipe's modules on the captions of the train split; write ``trained.safetensors``, ``loss.csv``, ``manifest.json``.
+    """Train on the captions of the train split; write ``trained.safetensors``, ``loss.csv`` and ``manifest.json``.
 
     ``trained.safetensors`` holds the trained modules alone (the projector, with the reference's recipe). Ends at once, with the
     old manifest, when base, tower, captions and recipe are those of the last run.

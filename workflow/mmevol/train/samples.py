@@ -93,7 +93,7 @@ class Encoder:
         mask: Literal["assistant", "reference"] = "assistant",
     ) -> None:
         self.processor, self.model, self.mask, self.style = processor, model, mask, style
-        self.tokenizer: Any = processor.tokenizer  # type: ignore[attr-defined]
+        self.tokenizer: Any = processor.tokenizer
         self.chat = CHATS[model.kind if model.kind == "tiny" else model.template]
         self.image_id: int = self.tokenizer.convert_tokens_to_ids(self.chat.image)
         self.end = (self.chat.after or self.chat.end) if style == "plain" else self.chat.end
@@ -148,7 +148,8 @@ class Encoder:
 
     def image_tokens(self, picture: Picture) -> int:
         """How many tokens a picture takes at the model's input, newlines included (LLaVA-NeXT)."""
-        counted = self.processor._get_num_multimodal_tokens(image_sizes=[(picture.height, picture.width)])
+        sizes = [(picture.height, picture.width)]
+        counted = self.processor._get_num_multimodal_tokens(image_sizes=sizes)  # type: ignore[no-untyped-call]
         return int(counted["num_image_tokens"][0])
 
     def check(self, sample: Sample, turns: Sequence[Turn]) -> None:

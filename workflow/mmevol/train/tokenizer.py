@@ -8,7 +8,7 @@ reference un-masks on top of that in every message.
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmevol.config.train import PublishedModel
 
@@ -109,8 +109,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokeniz
     chat = CHATS["tiny"]
     special = [chat.pad, chat.head("user"), chat.head("assistant"), chat.end, chat.image]
     bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)  # type: ignore[assignment]
-    bpe.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=special,
@@ -118,7 +118,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokeniz
         show_progress=False,
     )
     bpe.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=bpe,
         pad_token=chat.pad,
         eos_token=chat.end,
@@ -135,7 +135,7 @@ def published_tokenizer(model: PublishedModel) -> "PreTrainedTokenizerFast":
     from transformers import AutoTokenizer
 
     chat = CHATS[model.template]
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(
+    tokenizer: Any = AutoTokenizer.from_pretrained(
         model.language,
         revision=model.language_revision,
         extra_special_tokens={"image_token": chat.image},
@@ -144,4 +144,5 @@ def published_tokenizer(model: PublishedModel) -> "PreTrainedTokenizerFast":
         padding_side="right",
     )
     tokenizer.chat_template = chat.template()
-    return tokenizer
+    loaded: PreTrainedTokenizerFast = tokenizer
+    return loaded

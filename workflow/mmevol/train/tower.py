@@ -46,8 +46,8 @@ def patch_objects(objects: list[Object], side: int) -> list[Object | None]:
         for column in range(side):
             left, top = column / side, row / side
 
-            def share(thing: Object, left: float = left, top: float = top) -> float:
-                x1, y1, x2, y2 = thing.bbox
+            def share(one: Object, left: float = left, top: float = top) -> float:
+                x1, y1, x2, y2 = one.bbox
                 wide = min(x2, left + 1 / side) - max(x1, left)
                 high = min(y2, top + 1 / side) - max(y1, top)
                 return max(wide, 0) * max(high, 0) * side * side

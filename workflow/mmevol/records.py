@@ -118,7 +118,9 @@ class Object(Record):
 
 
 class Step(Record):
-    """One step of the solution. ``manipulation``: text ``f(x)->y`` (paper figure 3: Grounding, Referring, Calculate, OCR …) or None."""
+    """One step of the solution. ``manipulation``: text ``f(x)->y`` (paper figure 3: Grounding, Referring, Calculate, OCR
+    …) or None.
+    """
 
     manipulation: str | None = None
     description: str
@@ -142,7 +144,9 @@ class QA(Record):
 
 
 class SeedRecord(Record):
-    """An image with its annotations and Q&A (the reference's format and more). ``key``: `hash_id` where given, else `id`; unique in a study."""
+    """An image with its annotations and Q&A (the reference's format and more). ``key``: `hash_id` where given, else
+    `id`; unique in a study.
+    """
 
     key: str = Field(min_length=1)
     id: str

@@ -25,7 +25,7 @@ class Pictures:
 
     def __init__(self, root: Path | None, processor: "LlavaNextProcessor") -> None:
         self.root, self._process = root, processor.image_processor
-        self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._kept: OrderedDict[Picture, np.ndarray] = OrderedDict()
         self._bytes = 0
 
     def tiles(self, picture: Picture) -> np.ndarray:
@@ -33,8 +33,8 @@ class Pictures:
 
         Raises `BadInput` where it is missing, leads out of the root, or has another size than recorded.
         """
-        if picture.path in self._kept:
-            return self._kept[picture.path]
+        if picture in self._kept:
+            return self._kept[picture]
         with Image.open(self._inside(picture)) as opened:
             image = opened.convert("RGB")
         if image.size != (picture.width, picture.height):
@@ -42,7 +42,7 @@ class Pictures:
         tiles: np.ndarray = self._process(image, return_tensors="np")["pixel_values"][0].astype(np.float32)
         while self._kept and self._bytes + tiles.nbytes > CACHE_BYTES:
             self._bytes -= self._kept.popitem(last=False)[1].nbytes
-        self._kept[picture.path] = tiles
+        self._kept[picture] = tiles
         self._bytes += tiles.nbytes
         return tiles
 

@@ -77,6 +77,14 @@ def picture_of(record: SeedRecord, where: str) -> Picture | None:
     return Picture(record.image, record.width, record.height)
 
 
+def plain_text(text: str, tokenizer: Any) -> str:
+    """Text in which no special token is spelled: a record's words are never structure."""
+    for token in tokenizer.get_added_vocab():
+        if token in text:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
+
+
 class Encoder:
     """Encodes conversations for one backbone.
 
@@ -97,7 +105,6 @@ class Encoder:
         self.chat = CHATS[model.kind if model.kind == "tiny" else model.template]
         self.image_id: int = self.tokenizer.convert_tokens_to_ids(self.chat.image)
         self.end = (self.chat.after or self.chat.end) if style == "plain" else self.chat.end
-        self._special = [t for t in self.tokenizer.get_added_vocab() if t]
         self._control = set(self.tokenizer.convert_tokens_to_ids(list(self.chat.control)))
         if mask == "reference":  # "\n" and "\n\n" are ordinary tokens
             self._control |= {i for t in self.chat.control for i in self.tokenizer.encode(t, add_special_tokens=False)}
@@ -124,9 +131,9 @@ class Encoder:
         messages: list[dict[str, Any]] = []
         for at, (human, assistant) in enumerate(turns):
             content = [{"type": "image"}] if picture and at == 0 else []
-            content += [{"type": "text", "text": self.plain_text(human)}]
+            content += [{"type": "text", "text": plain_text(human, self.tokenizer)}]
             messages.append({"role": "user", "content": content})
-            messages.append({"role": "assistant", "content": self.plain_text(assistant)})
+            messages.append({"role": "assistant", "content": plain_text(assistant, self.tokenizer)})
         encoded = self.tokenizer.apply_chat_template(
             messages,
             chat_template=self.chat.plain() if self.style == "plain" else None,
@@ -140,12 +147,6 @@ class Encoder:
             counts |= np.isin(ids, list(self._control))
         return Sample(ids, counts, picture, self.image_tokens(picture) if picture else 0)
 
-    def plain_text(self, text: str) -> str:
-        """Text in which no special token is spelled: a record's words are never structure."""
-        for token in self._special:
-            text = text.replace(token, f"{token[0]} {token[1:]}")
-        return text
-
     def image_tokens(self, picture: Picture) -> int:
         """How many tokens a picture takes at the model's input, newlines included (LLaVA-NeXT)."""
         sizes = [(picture.height, picture.width)]
@@ -157,7 +158,7 @@ class Encoder:
 
         Raises `ValueError`, with both, where they differ; with the reference's mask, where a word of the assistant is missing.
         """
-        said = [self.plain_text(assistant).strip() + self.end for _, assistant in turns]
+        said = [plain_text(assistant, self.tokenizer).strip() + self.end for _, assistant in turns]
         counted = [self.tokenizer.decode(ids).strip() for ids in _runs(sample)]
         if self.style == "plain":
             said, counted = ["".join(said).strip()], ["".join(counted)]

@@ -41,19 +41,20 @@ def described(thing: Object) -> dict[str, str]:
 
 def patch_objects(objects: list[Object], side: int) -> list[Object | None]:
     """For each of side x side patches in reading order, the object that covers most of it, or None."""
+
+    def covered(thing: Object, left: float, top: float) -> float:
+        """Share of the patch at (left, top) that lies in the thing's box."""
+        x1, y1, x2, y2 = thing.bbox
+        wide = min(x2, left + 1 / side) - max(x1, left)
+        high = min(y2, top + 1 / side) - max(y1, top)
+        return max(wide, 0) * max(high, 0) * side * side
+
     found: list[Object | None] = []
     for row in range(side):
         for column in range(side):
-            left, top = column / side, row / side
-
-            def share(one: Object, left: float = left, top: float = top) -> float:
-                x1, y1, x2, y2 = one.bbox
-                wide = min(x2, left + 1 / side) - max(x1, left)
-                high = min(y2, top + 1 / side) - max(y1, top)
-                return max(wide, 0) * max(high, 0) * side * side
-
-            best = max(objects, key=share, default=None)
-            found.append(best if best and share(best) >= MIN_OVERLAP else None)
+            shares = [covered(thing, column / side, row / side) for thing in objects]
+            best = max(range(len(objects)), key=shares.__getitem__, default=None)
+            found.append(objects[best] if best is not None and shares[best] >= MIN_OVERLAP else None)
     return found
 
 
@@ -72,10 +73,10 @@ def labels(records: list[SeedRecord], side: int) -> tuple[dict[str, list[str]], 
     classes = {key: np.zeros((len(records), side * side), dtype=np.int64) for key in names}
     boxes = np.full((len(records), side * side, 4), np.nan, dtype=np.float32)
     for at, record in enumerate(records):
-        for patch, thing in enumerate(patch_objects(list(record.objects), side)):
-            if thing:
-                boxes[at, patch] = thing.bbox
-                for key, value in described(thing).items():
+        for patch, shown in enumerate(patch_objects(list(record.objects), side)):
+            if shown:
+                boxes[at, patch] = shown.bbox
+                for key, value in described(shown).items():
                     classes[key][at, patch] = number[key][value]
     return names, classes, boxes
 

@@ -42,7 +42,9 @@ def client(teacher: EmbeddedTeacher, token: str | None = None) -> openai.OpenAI:
 
 def ask(teacher: EmbeddedTeacher, text: str = MESSAGE, token: str | None = None) -> openai.types.chat.ChatCompletion:
     messages = [{"role": "user", "content": text}]
-    return client(teacher, token).chat.completions.create(model="symbolic-v1", messages=messages, response_format=FORMAT)  # type: ignore[call-overload,no-any-return]
+    return client(teacher, token).chat.completions.create(
+        model="symbolic-v1", messages=messages, response_format=FORMAT
+    )  # type: ignore[call-overload,no-any-return]
 
 
 def test_completion(teacher: EmbeddedTeacher) -> None:

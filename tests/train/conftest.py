@@ -1,11 +1,8 @@
-from pathlib import Path
-
 import pytest
-from tiny_study import MODEL, Study, evolved, record
-
 from mmevol.config.commands import BaseSettings, Run
 from mmevol.records import QA, SeedRecord
 from mmevol.store import write_rows
+from tiny_study import MODEL, Study, evolved, record
 
 
 @pytest.fixture(scope="session")

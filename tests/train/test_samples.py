@@ -3,11 +3,10 @@ import re
 
 import numpy as np
 import pytest
-from tiny_study import MODEL, Study
-
 from mmevol.records import BadInput, SeedRecord
 from mmevol.train.backbone import load_processor
 from mmevol.train.samples import Conversation, Encoder, Picture, Sample, encode_all, picture_of, read_seeds
+from tiny_study import MODEL, Study
 
 PICTURE = Picture("00.png", 80, 80)
 TURNS = (("What color?", "red"), ("How many?", "2"))
@@ -29,8 +28,7 @@ def marked(encoder: Encoder, sample: Sample) -> str:
 
 def test_the_loss_counts_what_the_assistant_says_and_its_end(encoder: Encoder) -> None:
     assert marked(encoder, encoder.sample(PICTURE, TURNS)) == (
-        "<|user|><image> What color?<|end|><|assistant|>[ red<|end|>]"
-        "<|user|> How many?<|end|><|assistant|>[ 2<|end|>]"
+        "<|user|><image> What color?<|end|><|assistant|>[ red<|end|>]<|user|> How many?<|end|><|assistant|>[ 2<|end|>]"
     )
 
 

@@ -3,9 +3,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedTokenizerFast
-
 from mmevol.train.tokenizer import CHATS, train_tokenizer
+from transformers import PreTrainedTokenizerFast
 
 TEXTS = ["What color is the red star?", "The image shows a red star.", "red"] * 2
 MESSAGES: list[dict[str, Any]] = [

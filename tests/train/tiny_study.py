@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw
-
 from mmevol.config.train import TinyModel
 from mmevol.records import QA, Object, SeedRecord
 from mmevol.store import file_digest
+from PIL import Image, ImageDraw
 
 MODEL = TinyModel(vocabulary=320, width=32, layers=1, heads=2, tower_width=32, tower_layers=1, max_length=200, turns=3)
 COLORS = {"red": (200, 30, 30), "blue": (30, 30, 200), "green": (30, 160, 60)}
@@ -54,18 +53,22 @@ def record(number: int, images: Path) -> SeedRecord:
 def evolved(record: SeedRecord, round_: int) -> dict[str, object]:
     empty = {"prompt": "", "model": "", "source": "", "licence": "", "attribution": "", "reason": ""}
     lists: dict[str, list[object]] = {"objects": [], "skills": [], "steps": [], "verdicts": []}
-    return empty | lists | {
-        "id": f"{record.key}-{round_}",
-        "line": record.key,
-        "record": record.key,
-        "parent": "",
-        "round": round_,
-        "direction": "interactive" if round_ == 1 else "reasoning",
-        "outcome": "eliminated" if record.key == "03" else "survived",
-        "question": f"Which color does the upper square have in round {round_}?",
-        "answer": record.qas[0].answer,
-        "format": "multiple choice",
-        "options": list(COLORS),
-        "image": record.image,
-        "caption": record.caption,
-    }
+    return (
+        empty
+        | lists
+        | {
+            "id": f"{record.key}-{round_}",
+            "line": record.key,
+            "record": record.key,
+            "parent": "",
+            "round": round_,
+            "direction": "interactive" if round_ == 1 else "reasoning",
+            "outcome": "eliminated" if record.key == "03" else "survived",
+            "question": f"Which color does the upper square have in round {round_}?",
+            "answer": record.qas[0].answer,
+            "format": "multiple choice",
+            "options": list(COLORS),
+            "image": record.image,
+            "caption": record.caption,
+        }
+    )

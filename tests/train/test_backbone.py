@@ -2,9 +2,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_study import MODEL, Study
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaNextForConditionalGeneration, Qwen2Config
-
 from mmevol.config.commands import BaseSettings, Run
 from mmevol.config.train import PublishedModel, TinyModel
 from mmevol.train.backbone import (
@@ -18,6 +15,8 @@ from mmevol.train.backbone import (
     tiny_model,
     weights_digest,
 )
+from tiny_study import MODEL, Study
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaNextForConditionalGeneration, Qwen2Config
 
 PUBLISHED = {
     "qwen2": Qwen2Config(
@@ -57,7 +56,9 @@ def test_full_size_models(tmp_path: Path, family: str, parameters: int, projecto
         projection_dim=768,
     ).save_pretrained(tmp_path / "vision")
     model = PublishedModel(
-        language=str(tmp_path / "language"), vision=str(tmp_path / "vision"), template=family  # type: ignore[arg-type]
+        language=str(tmp_path / "language"),
+        vision=str(tmp_path / "vision"),
+        template=family,  # type: ignore[arg-type]
     )
     config = published_config(model, image_token=7)
     with torch.device("meta"):
@@ -86,7 +87,10 @@ def test_the_tiny_model_is_the_same_each_time_and_loads_as_saved(study: Study, t
 def test_another_seed_or_model_is_another_base(study: Study, tmp_path: Path) -> None:
     digests = {read_manifest(study.base)["digest"]}
     wider = MODEL.model_copy(update={"width": 64})
-    for name, settings in {"seed": BaseSettings(seed=2, model=MODEL), "model": BaseSettings(seed=1, model=wider)}.items():
+    for name, settings in {
+        "seed": BaseSettings(seed=2, model=MODEL),
+        "model": BaseSettings(seed=1, model=wider),
+    }.items():
         base(settings, run=Run(), shards=study.shards, out=tmp_path / name)
         digests.add(read_manifest(tmp_path / name)["digest"])
     assert len(digests) == 3

@@ -3,9 +3,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
-from tiny_study import MODEL, Study
-
 from mmevol.config.commands import MixtureSettings, Run
 from mmevol.config.train import Entry
 from mmevol.store import read_dicts
@@ -13,6 +10,8 @@ from mmevol.train.backbone import load_processor
 from mmevol.train.collate import Collator, Pictures
 from mmevol.train.mixture import conversations, mixture
 from mmevol.train.samples import Encoder, encode_all
+from pydantic import ValidationError
+from tiny_study import MODEL, Study
 
 SEEDS, ROUNDS = Entry(seeds="all"), Entry(evolution="full", rounds=[1, 2])
 
@@ -72,7 +71,9 @@ def test_tokens_are_what_the_model_will_see(study: Study, tmp_path: Path) -> Non
 
 
 def test_the_digest_follows_the_content(study: Study, tmp_path: Path) -> None:
-    digests = [mixed(study, tmp_path / str(k), *entries)[1]["digest"] for k, entries in enumerate([[SEEDS], [SEEDS, ROUNDS]])]
+    digests = [
+        mixed(study, tmp_path / str(k), *entries)[1]["digest"] for k, entries in enumerate([[SEEDS], [SEEDS, ROUNDS]])
+    ]
     assert digests[0] != digests[1]
     assert digests[0] == mixed(study, tmp_path / "again", SEEDS)[1]["digest"]
 

@@ -3,14 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_study import Study
-
 from mmevol.config.commands import Run, WarmTowerSettings
 from mmevol.config.train import WarmTower
 from mmevol.records import BadInput, Object
 from mmevol.store import write_rows
 from mmevol.train.samples import read_seeds
 from mmevol.train.tower import Mosaics, described, labels, patch_objects, warm_tower
+from tiny_study import Study
 
 WARM = WarmTowerSettings(seed=1, warm_tower=WarmTower(steps=5, batch=4))
 
@@ -47,12 +46,17 @@ def test_mosaics_deal_patches_to_their_own_places() -> None:
     assert pictures.shape == (50, 3, 8, 8)
     assert set(record.ravel()) <= {1, 2, 3}
     assert np.mean(record[:, 2] == 2) < 0.3, "most patches show something where anything does"
+    flat = 0
     for k in range(50):
         for p in range(4):
             y, x = divmod(p, 2)
             cell = np.s_[:, 4 * y : 4 * y + 4, 4 * x : 4 * x + 4]
-            assert np.array_equal(pictures[k][cell], tiles[record[k, p]][cell])
             assert patch[k, p] == p
+            if not np.array_equal(pictures[k][cell], tiles[record[k, p]][cell]):
+                assert np.ptp(pictures[k][cell]) == 0
+                assert not there[record[k, p], p], "only bare patches are greyed"
+                flat += 1
+    assert 5 < flat < 40
 
 
 def test_warming_is_the_same_each_time(study: Study, tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """Stage 2: an arm learns its mixture (paper section 4)."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from mmevol.config import Run
 from mmevol.config.commands import FinetuneSettings
-from mmevol.progress import Heartbeat
 from mmevol.records import digest
 from mmevol.store import write_json
 from mmevol.train.backbone import base_model, load_base, load_processor, read_manifest
@@ -41,12 +41,11 @@ def finetune(
     identity = digest(settings.dump(), stats["digest"], tokens, *parts)
     if unchanged(out, identity):
         return
-    from mmevol.train.recipe import deterministic, dtype, launch
+    from mmevol.train.recipe import deterministic, dtype, is_main, launch
 
     launch()
     from mmevol.train.collate import Collator, Pictures
-    from mmevol.train.sampler import plan
-    from mmevol.train.trainer import remove_checkpoints, train, write_losses
+    from mmevol.train.trainer import State, train
 
     recipe = settings.recipe
     deterministic(recipe, "finetune", settings.seed, settings.train_seed)
@@ -54,41 +53,27 @@ def finetune(
     encoder = Encoder(processor, base_model(base), mask=recipe.mask)
     talks = conversations(mixture / "ids.parquet", seed=settings.seed, shards=shards, evolved=evolved)
     samples, too_long = encode_all(encoder, talks)
-    order = plan(
-        [s.length for s in samples],
-        [s.picture is not None for s in samples],
-        batch=recipe.batch,
-        tokens=tokens,
-        key=(settings.seed, "finetune", settings.train_seed),
-    )
     model = load_base(base, tower=tower, dtype=dtype(recipe), attention=recipe.attention)
     if pretrained:
         load_trained(model, pretrained / "trained.safetensors")
-    with Heartbeat(
-        run, job=f"train/finetune/{out.parent.name}/{out.name}", total=len(order.steps), unit="steps"
-    ) as beat:
-        rows = train(
-            model,
-            samples,
-            Collator(encoder, Pictures(images_root, processor)),
-            plan=order,
-            recipe=recipe,
-            checkpoints=run.checkpoints,
-            beat=beat,
-            out=out,
-            key=identity,
-        )
-    model.save_pretrained(out)
-    processor.save_pretrained(out)
-    write_losses(out / "loss.csv", rows)
-    remove_checkpoints(out)
-    manifest = {
-        "digest": identity,
-        "mixture": stats["digest"],
-        "samples": len(samples),
-        "qas_too_long": too_long,
-        "steps": len(rows),
-        "epochs": order.epochs[-1],
-        "tokens": order.tokens[-1],
-    }
-    write_json(out / "manifest.json", manifest)
+
+    def save(state: State) -> None:
+        model.save_pretrained(out, state_dict=state)
+        processor.save_pretrained(out)
+
+    trained = train(
+        model,
+        samples,
+        Collator(encoder, Pictures(images_root, processor)),
+        recipe=recipe,
+        tokens=tokens,
+        key=("finetune", settings.seed, settings.train_seed),
+        identity=identity,
+        run=run,
+        job=f"train/finetune/{out.parent.name}/{out.name}",
+        out=out,
+        save=save,
+    )
+    if is_main():
+        facts = {"mixture": stats["digest"], "samples": len(samples), "qas_too_long": too_long, **asdict(trained)}
+        write_json(out / "manifest.json", {"digest": identity, **facts})

@@ -1,18 +1,17 @@
 """Stage 1: the projector learns to say what stands in the picture, from captions (paper section 4)."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmevol.config import Run
 from mmevol.config.commands import PretrainSettings
-from mmevol.progress import Heartbeat
 from mmevol.records import digest
 from mmevol.store import replacing, write_json
 from mmevol.train.backbone import base_model, load_base, load_processor, read_manifest
 from mmevol.train.samples import Conversation, Encoder, encode_all, picture_of, read_seeds
 
 if TYPE_CHECKING:
-    import torch
     from transformers import LlavaNextForConditionalGeneration
 
 
@@ -44,43 +43,41 @@ def pretrain(
     )
     if unchanged(out, identity):
         return
-    from mmevol.train.recipe import deterministic, dtype, launch
+    from mmevol.train.recipe import deterministic, dtype, is_main, launch
 
     launch()
+    from safetensors.torch import save_file
+
     from mmevol.train.collate import Collator, Pictures
-    from mmevol.train.sampler import plan
-    from mmevol.train.trainer import remove_checkpoints, train, write_losses
+    from mmevol.train.trainer import State, train
 
     recipe = settings.recipe
     deterministic(recipe, "pretrain", settings.seed)
     processor = load_processor(base)
     encoder = Encoder(processor, base_model(base), style="plain")
     samples, _ = encode_all(encoder, talks)
-    total = sum(s.length for s in samples)
-    order = plan(
-        [s.length for s in samples],
-        [s.picture is not None for s in samples],
-        batch=recipe.batch,
-        tokens=round(recipe.epochs * total),
-        key=(settings.seed, "pretrain"),
-    )
     model = load_base(base, tower=tower, dtype=dtype(recipe), attention=recipe.attention)
-    with Heartbeat(run, job=f"train/pretrain/{out.name}", total=len(order.steps), unit="steps") as beat:
-        rows = train(
-            model,
-            samples,
-            Collator(encoder, Pictures(images_root, processor)),
-            plan=order,
-            recipe=recipe,
-            checkpoints=run.checkpoints,
-            beat=beat,
-            out=out,
-            key=identity,
-        )
-    save_trained(model, out / "trained.safetensors")
-    write_losses(out / "loss.csv", rows)
-    remove_checkpoints(out)
-    write_json(out / "manifest.json", {"digest": identity, "steps": len(rows), "tokens": order.tokens[-1]})
+
+    def save(state: State) -> None:
+        names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+        with replacing(out / "trained.safetensors") as temporary:
+            save_file({name: state[name].contiguous() for name in sorted(names)}, temporary)
+
+    trained = train(
+        model,
+        samples,
+        Collator(encoder, Pictures(images_root, processor)),
+        recipe=recipe,
+        tokens=round(recipe.epochs * sum(s.length for s in samples)),
+        key=("pretrain", settings.seed),
+        identity=identity,
+        run=run,
+        job=f"train/pretrain/{out.name}",
+        out=out,
+        save=save,
+    )
+    if is_main():
+        write_json(out / "manifest.json", {"digest": identity, **asdict(trained)})
 
 
 def unchanged(out: Path, identity: str) -> bool:
@@ -88,17 +85,8 @@ def unchanged(out: Path, identity: str) -> bool:
     return (out / "manifest.json").exists() and read_manifest(out)["digest"] == identity
 
 
-def save_trained(model: "LlavaNextForConditionalGeneration", path: Path) -> None:
-    """The parameters that have gradients, under their names in the model."""
-    from safetensors.torch import save_file
-
-    kept: dict[str, torch.Tensor] = {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
-    with replacing(path) as temporary:
-        save_file(kept, temporary)
-
-
 def load_trained(model: "LlavaNextForConditionalGeneration", path: Path) -> None:
-    """Put the parameters of `save_trained` into a model. Raises `KeyError` for one that the model lacks."""
+    """Put the parameters that stage 1 trained into a model. Raises `KeyError` for one that the model lacks."""
     import torch
     from safetensors.torch import load_file
 

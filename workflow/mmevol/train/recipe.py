@@ -70,6 +70,11 @@ def deepspeed_config(recipe: Recipe, parameters: int) -> dict[str, Any]:
     }
 
 
+def is_main() -> bool:
+    """Whether this process writes for all: the first of a distributed run, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def launch() -> None:
     """Make this process ready for DeepSpeed: alone on a free port unless a launcher has set ranks; no compiled kernels on CPUs.
 
@@ -136,7 +141,7 @@ def arguments(
         max_steps=steps,
         per_device_train_batch_size=recipe.per_device,
         gradient_accumulation_steps=recipe.batch // (recipe.per_device * world),
-        gradient_checkpointing=recipe.gradient_checkpointing,
+        activation_checkpointing=recipe.gradient_checkpointing,
         learning_rate=max(r for m in MODULES if (r := getattr(recipe, m)) is not None),
         lr_scheduler_type="cosine",
         warmup_steps=recipe.warmup,

@@ -177,10 +177,11 @@ class Mosaics:
     """Pictures put together from patches of many: each patch keeps its place, and most show an object.
 
     Seven of ten patches of a scene are bare ground, which is learnt at once; dealt anew, a picture teaches three times as much.
+    Half of the bare patches are flat grey of any lightness, so that a picture that was greyed out shows nothing.
     `tiles` (records, 3, side, side), `own` the records to deal from, `there` (records, patches) bool.
     """
 
-    BARE = 0.15
+    BARE = 0.2
 
     def __init__(self, tiles: np.ndarray, own: np.ndarray, there: np.ndarray) -> None:
         self.side = math.isqrt(there.shape[1])
@@ -188,7 +189,7 @@ class Mosaics:
         pitch = height // self.side
         cut = tiles.reshape(records, channels, self.side, pitch, self.side, pitch).transpose(0, 2, 4, 1, 3, 5)
         self._patches = cut.reshape(records, self.side**2, channels, pitch, pitch)
-        self._own = own
+        self._own, self._there, self._range = own, there, (float(tiles.min()), float(tiles.max()))
         self._full = [found if len(found := own[there[own, p]]) else own for p in range(self.side**2)]
 
     def deal(self, count: int, seed: int, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -200,6 +201,8 @@ class Mosaics:
         record = np.where(bare, random.choice(self._own, (count, places)), record)
         patch = np.broadcast_to(np.arange(places), record.shape)
         chosen = self._patches[record, patch]
+        flat = bare & ~self._there[record, patch] & (random.random((count, places)) < 0.5)
+        chosen[flat] = random.uniform(*self._range, (int(flat.sum()), 1, 1, 1))
         _, _, channels, pitch, _ = chosen.shape
         grid = chosen.reshape(count, self.side, self.side, channels, pitch, pitch).transpose(0, 3, 1, 4, 2, 5)
         return np.ascontiguousarray(grid.reshape(count, channels, self.side * pitch, self.side * pitch)), record, patch

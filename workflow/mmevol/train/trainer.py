@@ -5,22 +5,38 @@ import io
 import json
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from transformers import LlavaNextForConditionalGeneration, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
-from transformers.trainer_utils import get_last_checkpoint
 
-from mmevol.config.train import Checkpoints, Recipe
+from mmevol.config import Run
+from mmevol.config.train import Recipe
 from mmevol.progress import Heartbeat
-from mmevol.store import write_text
+from mmevol.store import write_json, write_text
 from mmevol.train.collate import Collator
-from mmevol.train.recipe import arguments, freeze, parameter_groups
-from mmevol.train.sampler import Order, Plan
+from mmevol.train.recipe import arguments, freeze, is_main, parameter_groups
+from mmevol.train.sampler import Order, Plan, plan
 from mmevol.train.samples import Sample
+
+WHOLE = "whole.json"
+"""Written into a checkpoint when all else is in it; names the run."""
+
+State = dict[str, torch.Tensor]
+"""Parameters by name, gathered from all devices."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run saw: optimizer steps, epochs of its samples, non-padding input tokens."""
+
+    steps: int
+    epochs: float
+    tokens: int
 
 
 class _Samples(torch.utils.data.Dataset[Sample]):
@@ -53,10 +69,10 @@ class _Planned(Trainer):
 
 
 class _Watch(TrainerCallback):
-    """Reports each step and ends the run at the first loss that is not a number."""
+    """Reports each step, marks whole checkpoints, and ends the run at the first loss that is not a number."""
 
-    def __init__(self, beat: Heartbeat, plan: Plan) -> None:
-        self.beat, self.plan = beat, plan
+    def __init__(self, beat: Heartbeat, plan: Plan, identity: str) -> None:
+        self.beat, self.plan, self.identity = beat, plan, identity
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         if not logs or "loss" not in logs:
@@ -66,50 +82,63 @@ class _Watch(TrainerCallback):
         done = state.global_step - self.beat.done
         self.beat.advance(done, loss=round(logs["loss"], 4), tokens=self.plan.tokens[state.global_step - 1])
 
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if is_main():
+            write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE, {"run": self.identity})
+
 
 def train(
     model: LlavaNextForConditionalGeneration,
     samples: Sequence[Sample],
     collator: Collator,
     *,
-    plan: Plan,
     recipe: Recipe,
-    checkpoints: Checkpoints,
-    beat: Heartbeat,
+    tokens: int,
+    key: Sequence[str | int],
+    identity: str,
+    run: Run,
+    job: str,
     out: Path,
-    key: str,
-) -> list[dict[str, float]]:
-    """Train `model` in place along `plan` and return its loss curve, one row a step.
+    save: Callable[[State], None],
+) -> Trained:
+    """Train `model` in place on `tokens` tokens of `samples` in the order that `key` draws; `save` is handed the result.
 
-    Checkpoints go to ``out/checkpoint-*``; those of an earlier, killed run with the same `key` are taken up, others deleted.
-    Raises `FloatingPointError` when the loss is not finite, `OSError` before the first step when `out` cannot hold the model.
+    ``out/loss.csv`` keeps the loss curve. Checkpoints go to ``out/checkpoint-*``; those of a killed run of the same `identity`
+    are taken up. Raises `FloatingPointError` when the loss is not finite, `OSError` before the first step when `out` cannot hold
+    the model. Every process of a distributed run calls this; the main one alone writes.
     """
-    freeze(model, recipe)
-    check_destination(model, out, checkpoints.keep)
-    model.config.use_cache = False
-    trainer = _Planned(
-        model=model,
-        args=arguments(recipe, checkpoints, steps=len(plan.steps), parameters=model.num_parameters(), out=out),
-        train_dataset=_Samples(samples),
-        data_collator=collator,
-        callbacks=[_Watch(beat, plan)],
-        plan=plan,
-        recipe=recipe,
+    order = plan(
+        [s.length for s in samples],
+        [s.picture is not None for s in samples],
+        batch=recipe.batch,
+        tokens=tokens,
+        key=key,
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=resumable(out, key))
+    freeze(model, recipe)
+    check_destination(model, out, run.checkpoints.keep)
+    model.config.use_cache = False
+    own = run if is_main() else run.model_copy(update={"status": None})
+    with Heartbeat(own, job=job, total=len(order.steps), unit="steps") as beat:
+        trainer = _Planned(
+            model=model,
+            args=arguments(recipe, run.checkpoints, steps=len(order.steps), parameters=model.num_parameters(), out=out),
+            train_dataset=_Samples(samples),
+            data_collator=collator,
+            callbacks=[_Watch(beat, order, identity)],
+            plan=order,
+            recipe=recipe,
+        )
+        trainer.remove_callback(PrinterCallback)
+        found = resumable(out, identity)
+        trainer.train(resume_from_checkpoint=str(found) if found else None)
+    state: State = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     model.config.use_cache = True
-    return [
-        {
-            "step": step,
-            "epoch": plan.epochs[step - 1],
-            "loss": row["loss"],
-            "lr": row["learning_rate"],
-            "tokens": plan.tokens[step - 1],
-        }
-        for row in trainer.state.log_history
-        if "loss" in row and (step := int(row["step"]))
-    ]
+    if is_main():
+        save(state)
+        write_losses(out / "loss.csv", trainer.state.log_history, order)
+        for folder in out.glob("checkpoint-*"):
+            shutil.rmtree(folder)
+    return Trained(len(order.steps), order.epochs[-1], order.tokens[-1])
 
 
 def check_destination(model: LlavaNextForConditionalGeneration, out: Path, checkpoints: int) -> None:
@@ -118,8 +147,9 @@ def check_destination(model: LlavaNextForConditionalGeneration, out: Path, check
     Raises `ValueError` for generation settings that transformers would refuse to save, `OSError` where the disk is too small.
     """
     out.mkdir(parents=True, exist_ok=True)
-    model.generation_config.save_pretrained(out)
-    model.config.save_pretrained(out)
+    if is_main():
+        model.generation_config.save_pretrained(out)
+        model.config.save_pretrained(out)
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     states = sum(p.numel() * 12 for p in model.parameters() if p.requires_grad)
     needed, free = (checkpoints + 1) * (weights + states) + weights, shutil.disk_usage(out).free
@@ -127,29 +157,25 @@ def check_destination(model: LlavaNextForConditionalGeneration, out: Path, check
         raise OSError(f"{out}: {free / 2**30:.1f} GiB free, checkpoints and model take up to {needed / 2**30:.1f} GiB")
 
 
-def resumable(out: Path, key: str) -> str | None:
-    """The newest whole checkpoint in `out` of a run with this key; checkpoints of other runs, and torn ones, are deleted."""
-    mark = out / "checkpoints.json"
-    same = mark.exists() and json.loads(mark.read_text())["key"] == key
+def resumable(out: Path, identity: str) -> Path | None:
+    """The newest whole checkpoint in `out` of the run of this identity; all others, torn ones too, are deleted."""
+    own = []
     for folder in out.glob("checkpoint-*"):
-        if not same or not (folder / "trainer_state.json").exists():
+        mark = folder / WHOLE
+        if mark.exists() and json.loads(mark.read_text())["run"] == identity:
+            own.append(folder)
+        elif is_main():
             shutil.rmtree(folder)
-    write_text(mark, json.dumps({"key": key}) + "\n")
-    found: str | None = get_last_checkpoint(str(out))  # type: ignore[no-untyped-call]
-    return found
+    return max(own, key=lambda folder: int(folder.name.removeprefix("checkpoint-")), default=None)
 
 
-def remove_checkpoints(out: Path) -> None:
-    """Delete what only a resumed run would need."""
-    for folder in out.glob("checkpoint-*"):
-        shutil.rmtree(folder)
-    (out / "checkpoints.json").unlink(missing_ok=True)
-
-
-def write_losses(path: Path, rows: list[dict[str, float]]) -> None:
-    """``loss.csv``: step, epoch, loss, lr (of the fastest module), tokens seen so far."""
+def write_losses(path: Path, log: list[dict[str, Any]], plan: Plan) -> None:
+    """``loss.csv``: step, epoch, loss, lr (of the fastest module), tokens seen so far; one row a step."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=["step", "epoch", "loss", "lr", "tokens"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["step", "epoch", "loss", "lr", "tokens"])
+    for row in log:
+        if "loss" in row:
+            at = row["step"] - 1
+            writer.writerow([row["step"], plan.epochs[at], row["loss"], row["learning_rate"], plan.tokens[at]])
     write_text(path, text.getvalue())

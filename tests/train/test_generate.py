@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+from mmevol.records import BadInput
+from mmevol.train.generate import Item, answer, load, prompt
+from PIL import Image
+from tiny_study import Study
+
+
+def items(study: Study) -> list[Item]:
+    def picture(number: int) -> Image.Image:
+        return Image.open(study.images / f"{number:02d}.png")
+
+    return [
+        ([picture(0)], "What color is the upper square?"),
+        ([picture(1)], "Which?"),
+        ([], "Is one more than two?"),
+        ([picture(2), picture(3)], "What differs?"),
+        ([picture(4)], "Is there an <image> or an <|end|>, and what is it that the upper one of them does?"),
+        ([picture(5).convert("L")], "Which?"),
+    ]
+
+
+def test_answers_keep_their_order_whatever_the_batch(study: Study) -> None:
+    model, processor = load(study.base)
+    asked = items(study)
+    together = answer(model, processor, asked, max_new_tokens=5, batch=6)
+    assert together == answer(model, processor, asked, max_new_tokens=5, batch=1)
+    assert together == [answer(model, processor, [item], max_new_tokens=5)[0] for item in asked]
+    assert len(set(together)) > 1
+
+
+def test_a_question_is_never_structure(study: Study) -> None:
+    _, processor = load(study.base)
+    text = prompt(processor, items(study)[4])
+    assert text.count("<image>") == 1
+    assert text.count("<|end|>") == 1
+    assert text.endswith("<|assistant|>")
+
+
+def test_a_folder_without_a_model_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="run the finetune target"):
+        load(tmp_path)

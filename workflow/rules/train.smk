@@ -15,7 +15,6 @@ rule train_base:
         f"{timings}/train_base/{{backbone}}.tsv"
     conda:
         "../../envs/train-gpu.yaml"
-    threads: 2
     resources:
         mem_mb=TRAIN_MB,
         runtime=30,
@@ -41,7 +40,7 @@ rule train_warm_tower:
         f"{timings}/train_warm_tower/{{backbone}}.tsv"
     conda:
         "../../envs/train-gpu.yaml"
-    threads: 2
+    threads: lambda w: study.train.backbones[w.backbone].warm_tower.threads
     resources:
         mem_mb=TRAIN_MB,
         runtime=30,
@@ -72,7 +71,7 @@ rule train_pretrain:
         f"{timings}/train_pretrain/{{backbone}}.tsv"
     conda:
         "../../envs/train-gpu.yaml"
-    threads: 2
+    threads: lambda w: study.train.backbones[w.backbone].pretrain.threads
     resources:
         mem_mb=lambda w, attempt: TRAIN_MB * attempt,
         runtime=lambda w, attempt: 480 * attempt,
@@ -144,7 +143,7 @@ rule train_finetune:
         f"{timings}/train_finetune/{{arm}}.{{seed}}.tsv"
     conda:
         "../../envs/train-gpu.yaml"
-    threads: 2
+    threads: lambda w: study.backbone(w.arm).finetune.threads
     resources:
         mem_mb=lambda w, attempt: TRAIN_MB * attempt,
         runtime=lambda w, attempt: 1440 * attempt,

@@ -39,7 +39,7 @@ from mmevol.config.evolve import Evolve
 from mmevol.config.publish import Publish
 from mmevol.config.section import Name, Section
 from mmevol.config.seeds import Seeds
-from mmevol.config.train import Train
+from mmevol.config.train import PublishedBackbone, TinyBackbone, Train
 from mmevol.owner import process_start
 from mmevol.records import BadInput
 
@@ -152,6 +152,10 @@ class Study(Section):
         b = self.train.backbones[backbone]
         warmed = b.kind == "tiny" and b.warm_tower
         return [f"{self.results}/train/base/{backbone}/warm_tower/manifest.json"] if warmed else []
+
+    def backbone(self, arm: str) -> TinyBackbone | PublishedBackbone:
+        """The backbone of an arm."""
+        return self.train.backbones[self.train.arms[arm].backbone]
 
     def pretrained_backbones(self) -> list[str]:
         """The backbones that have a stage 1."""

@@ -39,7 +39,7 @@ class TinyModel(_Model):
     layers: int = Field(default=3, description="of the language model")
     heads: int = Field(default=4, description="attention heads, of tower and language model")
     init: float = Field(
-        default=0.06, gt=0, description="standard deviation of the initial weights; 0.02 learns far slower"
+        default=0.1, gt=0, description="standard deviation of the initial weights; 0.02 learns far slower"
     )
     max_length: int = Field(default=512, gt=0, description="tokens of a sample; longer Q&A are left out and counted")
     turns: int = Field(default=8, gt=0, description="Q&A of a record that share a sample, at most")
@@ -130,10 +130,10 @@ class PublishedFinetune(Recipe):
 class TinyPretrain(Recipe):
     """Stage 1 of the tiny model. Its language model is born empty, so it learns to caption here together with the projector."""
 
-    language: Rate = 2e-3
-    projector: Rate = 2e-3
-    batch: Count = 32
-    per_device: Count = 32
+    language: Rate = 1e-3
+    projector: Rate = 1e-3
+    batch: Count = 8
+    per_device: Count = 8
     epochs: Factor = 6
     beta2: Decay = 0.98
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -142,10 +142,14 @@ class TinyPretrain(Recipe):
 
 
 class TinyFinetune(TinyPretrain):
-    """Stage 2 of the tiny model: everything."""
+    """Stage 2 of the tiny model: everything, at lower rates; at those of stage 1 it forgets how to see and learns Q&A by heart."""
 
-    tower: Rate = 5e-4
-    epochs: Factor = 10
+    language: Rate = 5e-4
+    projector: Rate = 5e-4
+    tower: Rate = 5e-5
+    batch: Count = 16
+    per_device: Count = 16
+    epochs: Factor = 3
 
 
 class WarmTower(Section):

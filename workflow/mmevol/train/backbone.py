@@ -96,6 +96,7 @@ def tiny_model(
         num_key_value_heads=model.heads,
         max_position_embeddings=2 * model.max_length,
         initializer_range=model.init,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},  # the published Qwen2's
         tie_word_embeddings=True,
         **_token_ids(tokenizer),
     )

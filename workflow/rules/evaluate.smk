@@ -47,7 +47,7 @@ rule evaluate_predict:
         or "none",
     conda:
         "../../envs/train-gpu.yaml"
-    threads: 2
+    threads: study.evaluate.threads
     resources:
         mem_mb=lambda w, attempt: 3000 * attempt,
         runtime=lambda w, attempt: 480 * attempt,

@@ -75,6 +75,7 @@ class Evaluate(Section):
     judge: Name | None = Field(default=None, description="endpoint of the benchmark judges; none: rules alone")
     blind: list[Name] = Field(default=[], description="arms that are also measured with the pictures greyed out")
     batch: int = Field(default=64, gt=0, description="rows that are answered together; less where memory is short")
+    threads: int = Field(default=1, gt=0, description="CPU threads of a predict job")
     prompts: Literal["plain", "reference"] = Field(
         default="plain", description="each benchmark's own, or the reference wrapper's"
     )

@@ -338,6 +338,7 @@ class Study(Section):
             prompts=e.prompts,
             max_new_tokens=e.max_new_tokens,
             beams=e.beams,
+            threads=e.threads,
             batch=e.batch,
         )
 

@@ -29,7 +29,7 @@ class EmbeddedTeacher:
         """Start it and wait until it listens. Raises `RuntimeError` if it does not within `seconds`."""
         with tempfile.TemporaryDirectory(prefix="mmevol-teacher-") as folder:
             ready = Path(folder) / "ready"
-            command = [sys.executable, "-m", "mmevol", "teacher", "serve", "--port", "0", "--model", self._model]
+            command = [sys.executable, "-m", "mmevol.teacher", "--port", "0", "--model", self._model]
             command += ["--ready", str(ready), "--until-eof"]
             if self._faults:
                 command += ["--faults", self._faults.dump()]

@@ -37,7 +37,7 @@ def predict(settings: PredictSettings, *, run: Run, model: Path, data: Path, out
     """
     from mmevol.train import generate
 
-    loaded, processor = generate.load(model)
+    loaded, processor = generate.load(model, threads=settings.threads)
     answer = partial(generate.answer, loaded, processor, max_new_tokens=settings.max_new_tokens, batch=settings.batch)
     identity = digest(file_digest(model / "manifest.json"), settings.dump())
     asked = {name: list(rows(name, data / name, settings.prompts)) for name in settings.benchmarks}

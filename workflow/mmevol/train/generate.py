@@ -19,7 +19,7 @@ Item = tuple[list[Image.Image], str]
 """Pictures (none, one or several) and the question."""
 
 
-def load(model_dir: Path, *, threads: int = 2) -> tuple[LlavaNextForConditionalGeneration, "LlavaNextProcessor"]:
+def load(model_dir: Path, *, threads: int = 1) -> tuple[LlavaNextForConditionalGeneration, "LlavaNextProcessor"]:
     """A trained model, on the GPU where there is one, and its processor. `threads`: of the CPU.
 
     Raises `BadInput` where the folder holds no model.

@@ -39,7 +39,7 @@ def test_every_key_of_every_section_is_explained() -> None:
 
 def test_a_base_explains_what_a_recipe_overrides() -> None:
     recipe = described()["$defs"]["TinyPretrain"]["properties"]
-    assert recipe["language"]["default"] == 2e-3
+    assert recipe["language"]["default"] == 1e-3
     assert "peak learning rate" in recipe["language"]["description"]
 
 

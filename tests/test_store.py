@@ -1,4 +1,6 @@
+import os
 import resource
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -146,3 +148,16 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_what_a_dead_writer_left_is_swept(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    host = socket.gethostname()
+    left = tmp_path / f".a.json.{host}.{dead.pid}.tmp"
+    ours = tmp_path / f".a.json.{host}.{os.getppid()}.tmp"
+    elsewhere = tmp_path / f".a.json.elsewhere.{dead.pid}.tmp"
+    for path in (left, ours, elsewhere):
+        path.write_text("half")
+    write_json(tmp_path / "a.json", 1)
+    assert not left.exists() and ours.exists() and elsewhere.exists()

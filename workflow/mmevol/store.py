@@ -4,6 +4,7 @@ A data file is written under a temporary name that carries host and pid and rena
 there half. The same records give the same bytes.
 """
 
+import glob
 import hashlib
 import os
 import socket
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmevol.owner import process_start
 from mmevol.records import BadInput, Candidate, Frontier, Outcome, Record, SeedRecord, canonical, digest
 
 if TYPE_CHECKING:
@@ -24,10 +26,19 @@ ROW_GROUP = 1024
 ROWS: dict[str, type[Record]] = {"seed": SeedRecord, "candidate": Candidate, "frontier": Frontier, "outcome": Outcome}
 
 
+def _sweep(path: Path) -> None:
+    """Remove the temporary neighbours of `path` that dead processes of this host left."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(socket.gethostname())}.*.tmp"):
+        pid = left.name.split(".")[-2]
+        if pid.isdigit() and process_start(int(pid)) is None:
+            left.unlink(missing_ok=True)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary neighbour of `path` that takes its place when the block ends well and is removed when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         yield temporary

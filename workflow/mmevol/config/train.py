@@ -149,7 +149,7 @@ class TinyFinetune(TinyPretrain):
     tower: Rate = 5e-5
     batch: Count = 16
     per_device: Count = 16
-    epochs: Factor = 3
+    epochs: Factor = 2
 
 
 class WarmTower(Section):

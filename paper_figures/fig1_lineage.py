@@ -49,11 +49,15 @@ class Card:
         return self.row["outcome"] in ("seed", "survived")
 
 
-def texts(row: Row) -> tuple[str, str, str, str]:
-    """Heading, a line on form and difficulty, body and last line of a card."""
+def difficulty(row: Row) -> str:
+    """The judge's number, as it stands in a card's upper right corner."""
     number = next((v["value"] for v in row["verdicts"] if v["name"] == "difficulty"), None)
-    form = [row["format"]] if row["format"] not in ("", "Norm") else []
-    facts = " · ".join([*form, *([] if number is None else [f"difficulty {number:.1f}"])])
+    return "" if number is None else f"difficulty {number:.1f}"
+
+
+def texts(row: Row) -> tuple[str, str, str, str]:
+    """Heading, a line on the form, body and last line of a card."""
+    facts = row["format"] if row["format"] not in ("", "Norm") else ""
     end = "" if row["outcome"] in ("seed", "survived") else row["reason"].replace("_", " ")
     if not row["question"]:
         return row["direction"], facts, "no valid candidate", end
@@ -93,7 +97,9 @@ def draw_card(axes: Axes, settings: Lineage, card: Card) -> None:
     head, facts, body, end = texts(row)
     pad, top = 0.07, card.y + card.height - 0.06
     axes.text(card.x + pad, top, head, fontsize=SIZE, fontweight="bold", color=shade, va="top", zorder=4)
-    axes.text(card.x + pad, top - 1.25 * LINE, facts, fontsize=SIZE - 0.6, color="#6b7684", va="top", zorder=4)
+    grey: dict[str, Any] = {"fontsize": SIZE - 0.6, "color": "#6b7684", "va": "top", "zorder": 4}
+    axes.text(card.x + card.width - pad, top, difficulty(row), ha="right", **grey)
+    axes.text(card.x + pad, top - 1.25 * LINE, facts, **grey)
     room = int((card.height - 0.16) / LINE) - 1 - bool(end)
     axes.text(
         card.x + pad,

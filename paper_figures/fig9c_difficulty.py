@@ -49,7 +49,7 @@ def draw(figure: Canvas, settings: Figure, *, dataset: list[Path], judged: list[
         axes.axvline(mean, color=shade, linestyle="--", linewidth=1.1, zorder=1)
     axes.set(xlim=(-1, 11), xlabel="difficulty (judge, 0 to 10)", ylabel="density", xticks=range(0, 11, 2))
     axes.set_ylim(bottom=0)
-    axes.legend(loc="upper right")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2)
 
 
 if __name__ == "__main__":

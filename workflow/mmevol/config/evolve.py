@@ -161,7 +161,9 @@ class Evolve(Section):
         default=4,
         description="jobs a round, a power of two up to 256: 4 on a laptop, 256 for 163 thousand records; the data are the same",
     )
-    budget: Budget = Budget()
+    budget: Budget = Field(
+        default=Budget(), description="stops a job that has asked that much; each round gives every shard its part anew"
+    )
     evolutions: dict[Name, Evolution] = Field(
         default={}, description="ways to evolve, by name; add one for an ablation, `like:` another"
     )

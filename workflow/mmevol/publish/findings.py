@@ -13,8 +13,9 @@ Rows = Sequence[dict[str, str]]
 
 
 def percent(share: float | str) -> str:
-    """A share as whole percent."""
-    return f"{100 * float(share):.0f} %"
+    """A share as whole percent, with a decimal where rounding would make all or none of it."""
+    whole = f"{100 * float(share):.0f} %"
+    return f"{100 * float(share):.1f} %" if whole in ("0 %", "100 %") and float(share) not in (0, 1) else whole
 
 
 def gain(settings: FindingsSettings, benchmarks: Rows) -> str:

@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | report | gallery
+# make setup | demo | test | lint | report | clean; STUDY=config/… names another study
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,7 +32,7 @@ test: lint
 	$(BIN)/pytest
 
 report: setup
-	$(BIN)/snakemake --configfile $(STUDY) --report results/report.zip
+	$(BIN)/mmevol report $(STUDY)
 
 clean:
 	rm -rf results/*/ .snakemake

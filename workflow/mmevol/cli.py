@@ -93,6 +93,14 @@ def demo(study: Annotated[Path, typer.Argument(help="study file")] = Path("confi
     raise typer.Exit(run_demo(study))
 
 
+@app.command()
+def report(study: Annotated[Path, typer.Argument(help="study file")] = Path("config/config.yaml")) -> None:
+    """Bundle tables and figures of a study that has run into Snakemake's report."""
+    from mmevol.demo import report as make_report
+
+    raise typer.Exit(make_report(study))
+
+
 @config.command("reference")
 def config_reference(out: Annotated[Path, typer.Option("--out")] = Path("config")) -> None:
     """Write README.md and schema.json of all keys from the models."""

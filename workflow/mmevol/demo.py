@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 from mmevol.config.study import Study, load
@@ -59,10 +60,29 @@ def report_is_new(study: Study, report: Path) -> bool:
     return report.exists() and all(p.stat().st_mtime <= report.stat().st_mtime for p in shown)
 
 
+def make_report(study: Study, snakemake: list[str]) -> int:
+    """Write Snakemake's report as ``report.zip`` and unpacked below the study's results, if a table or figure is newer.
+
+    Returns the exit code.
+    """
+    report = Path(study.results, "report.zip")
+    if report_is_new(study, report):
+        return 0
+    code = subprocess.run([*snakemake, "--report", str(report)]).returncode
+    if code == 0:
+        with zipfile.ZipFile(report) as archive:
+            archive.extractall(study.results)
+    return code
+
+
+def command(path: Path) -> list[str]:
+    """Snakemake on a study."""
+    return [sys.executable, "-m", "snakemake", "--configfile", str(path)]
+
+
 def demo(path: Path) -> int:
     """Run the study to its report and print the summary. Returns the exit code."""
-    study = load(path)
-    snakemake = [sys.executable, "-m", "snakemake", "--configfile", str(path)]
+    study, snakemake = load(path), command(path)
     unlock(snakemake)
     NOTE.parent.mkdir(exist_ok=True)
     me = os.getpid()
@@ -71,13 +91,15 @@ def demo(path: Path) -> int:
     if code := subprocess.run(snakemake).returncode:
         return code
     wall = time.monotonic() - began
-    report = Path(study.results, "report.zip")
-    if not report_is_new(study, report):
-        if code := subprocess.run([*snakemake, "--report", str(report)]).returncode:
-            return code
-        subprocess.run([sys.executable, "-m", "zipfile", "-e", str(report), study.results], check=True)
+    if code := make_report(study, snakemake):
+        return code
     print(summary(study, wall))
     return 0
+
+
+def report(path: Path) -> int:
+    """Make the report of a study that has run. Returns the exit code."""
+    return make_report(load(path), command(path))
 
 
 def summary(study: Study, wall: float) -> str:

@@ -432,7 +432,7 @@ def test_under_faults_all_ends_typed_and_no_truncated_reply_is_data(shard: Make,
 
     server.answer = answer
     many = [record(f"k{i}", 1 + i % 3) for i in range(40)]
-    s = shard(many, connection={"concurrency": 32, "timeout": 0.5})
+    s = shard(many, connection={"concurrency": 32, "timeout": 0.5, "patience": 60})
     rows = s.ask()
     ledger = s.eliminate()
     assert len(rows) == sum(len(r.qas) for r in s.records) == ledger["sent"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogLocator
 from mmevol.publish.figures import Figure, color, script
 from numpy.typing import NDArray
 
@@ -42,6 +43,7 @@ def draw(figure: Canvas, settings: Figure, *, losses: list[Path]) -> None:
     axes.set(xlabel="tokens seen (padding left out)", ylabel="loss on the assistant's tokens", yscale="log")
     axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g} M" if x >= 1e6 else f"{x / 1e3:g} k" if x else "0")
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 

@@ -7,7 +7,7 @@ from place import Place, children, command_line, kill, new_place, wait_until
 
 pytestmark = pytest.mark.workflow
 
-CONCURRENCY = 16
+CONCURRENCY = 1
 
 
 def in_round_two(place: Place) -> int | None:
@@ -26,6 +26,9 @@ def asked_in_round_two(place: Place, already: int) -> bool:
 
 def test_kill_of_a_job_and_of_snakemake(done: Place, tmp_path: Path) -> None:
     place = new_place(tmp_path / "killed")
+    place.study["endpoints"]["evolver"]["concurrency"] = (
+        CONCURRENCY  # slow enough to be met in the act; changes no data
+    )
     for victim in ("job", "snakemake"):
         snakemake = place.start("dataset")
         job = wait_until(lambda: in_round_two(place), 120, "an evolve job of round 2")

@@ -9,7 +9,7 @@ import re
 from mmevol.endpoint.ask import Asker, Rejected
 from mmevol.evolve import prompts
 from mmevol.evolve.checks import chosen_option
-from mmevol.records import BlindReply, Reason, Verdict, Version, digest
+from mmevol.records import BlindReply, Verdict, Version, digest
 
 NUMBERS = dict(
     zip(
@@ -77,6 +77,3 @@ async def answered_blind(asker: Asker, version: Version, *, draws: int, attempts
                 judge=asker.client.identity.model, name="answered_blind", value=0.0, reason=f"said: {said[:80]}"
             )
     return Verdict(judge=asker.client.identity.model, name="answered_blind", value=1.0, reason=f"said: {said[:80]}")
-
-
-__all__ = ["Reason", "answered_blind", "same_answer", "shuffled"]

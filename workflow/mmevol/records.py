@@ -32,6 +32,31 @@ SKILLS = (
 )
 """The five vision-centric and four language-centric atomic capabilities (paper section 3.1)."""
 
+FORMATS = (
+    "Norm",
+    "multiple choice",
+    "fill in the blank",
+    "yes/no",
+    "region selection",
+    "missing-object selection",
+    "text-image matching",
+    "object-region matching",
+    "completeness of response",
+    "image style classification",
+    "art type",
+    "rationales generation",
+    "text detection",
+    "text translation",
+    "coreference resolution",
+    "instruction following",
+    "depth order",
+    "relative distance",
+    "creative content generation",
+    "complex reasoning",
+    "detailed description",
+)
+"""Question forms: the seed's ``Norm``, the interactive direction's formats and the two that the reasoning direction names."""
+
 
 class BadInput(Exception):
     """Something that a person gave is wrong; the command line ends with exit code 2 and shows this message.

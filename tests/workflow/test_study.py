@@ -1,6 +1,7 @@
 """The test study as a user runs it: complete, closed ledgers, and reruns that do only what depends on a change."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,17 @@ def test_the_same_seed_gives_the_same_bytes(done: Place, tmp_path: Path) -> None
     ours, theirs = place.data_files(), done.data_files()
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def test_other_shards_give_the_same_data_and_ask_nothing(done: Place, tmp_path: Path) -> None:
+    place = done.copy(tmp_path / "copy")
+    shutil.rmtree(place.folder / "results")
+    place.study["evolve"]["shards"] = 4
+    place.run("dataset")
+    for name in ("evolved.parquet", "sft.json"):
+        file = Path("evolve", "full", "dataset", name)
+        assert (place.results / file).read_bytes() == (done.results / file).read_bytes()
+    assert place.requests() == []
 
 
 def test_another_seed_gives_other_data(done: Place, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from PIL import Image
 from mmevol.config.commands import AuditSettings
 from mmevol.records import BadInput, SeedRecord, digest, fraction
 from mmevol.seeds import reader
-from mmevol.store import shard_of, write_json, write_rows
+from mmevol.store import order_of, shard_of, write_json, write_rows
 
 REPORTED = 20
 """Problems that are collected before the audit gives up."""
@@ -238,16 +238,16 @@ class _Auditor:
                 yield int(number), SeedRecord.model_validate_json(text)
 
     def write(self, out: Path) -> None:
-        """The shards' train sides as they are; their held-out sides, sorted, go back to the spool and are merged."""
+        """The shards' train sides, and their held-out sides one after the other: the same rows whatever the number of shards."""
         shards = range(self.settings.shards)
         for shard in shards:
-            rows = sorted(self.spooled(str(shard)), key=lambda row: row[1].key)
+            rows = sorted(self.spooled(str(shard)), key=lambda row: order_of(row[1].key))
             train = [record for _, record in rows if record.split == "train"]
             write_rows(out / "audited" / f"{shard}.parquet", "seed", train)
             with open(self.spool / f"heldout.{shard}", "w", encoding="utf-8") as file:
                 file.writelines(f"{n}\t{r.model_dump_json()}\n" for n, r in rows if r.split == "heldout")
-        merged = heapq.merge(*(self.spooled(f"heldout.{i}") for i in shards), key=lambda row: row[1].key)
-        write_rows(out / "heldout.parquet", "seed", (record for _, record in merged))
+        heldout = (record for i in shards for _, record in self.spooled(f"heldout.{i}"))
+        write_rows(out / "heldout.parquet", "seed", heldout)
         write_json(out / "audit.json", self.report())
 
     def report(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def mmevol(*arguments: object, **environment: str) -> subprocess.CompletedProces
     "code",
     [
         "import mmevol",
-        "import mmevol.config.study as s; s.load('config/test.yaml')",
+        "import mmevol.config.resolve as s; s.load('config/test.yaml')",
         "import sys; sys.argv = ['mmevol', '--help']\ntry:\n    from mmevol.cli import main; main()\nexcept SystemExit: pass",
     ],
 )

@@ -23,7 +23,8 @@ from mmevol.config import (
     Section,
 )
 from mmevol.config.commands import DatasetSettings
-from mmevol.config.study import Study, load, resolve
+from mmevol.config.resolve import load, resolve
+from mmevol.config.study import Study
 from mmevol.records import BadInput
 
 BASE: dict[str, Any] = {

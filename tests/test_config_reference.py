@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 from mmevol.config.reference import PREFACE, described, files, reference, schema
-from mmevol.config.study import load, resolve
+from mmevol.config.resolve import load, resolve
 
 ROOT = Path(__file__).parent.parent
 STUDIES = sorted([*ROOT.glob("config/*.yaml"), *ROOT.glob("config/ablations/*.yaml")])

@@ -13,7 +13,7 @@ import typer
 import yaml
 from mmevol.cli import app
 from mmevol.config.reference import schema
-from mmevol.config.study import resolve
+from mmevol.config.resolve import resolve
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "config/README.md", *sorted(ROOT.glob("docs/*.md"))]

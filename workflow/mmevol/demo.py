@@ -10,7 +10,8 @@ import time
 import zipfile
 from pathlib import Path
 
-from mmevol.config.study import Study, load
+from mmevol.config.resolve import load
+from mmevol.config.study import Study
 from mmevol.owner import process_start
 
 BUDGETS = {

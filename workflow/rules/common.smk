@@ -3,7 +3,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from mmevol.config.study import for_jobs, from_snakemake
+from mmevol.config.resolve import for_jobs, from_snakemake
 from mmevol.records import BadInput
 
 try:

@@ -1,7 +1,7 @@
 """The configuration of a study: the only definition of its keys and of every default.
 
-A module a section; `study` reads and resolves a file, `commands` says what each command may see of it. Light to import:
-the Snakefile parses with it.
+A module a section; `resolve` reads a file, `study` says where things lie, `commands` what each command may see of it. Light to
+import: the Snakefile parses with it.
 """
 
 from mmevol.config.commands import AskSettings, CurateSettings, EliminateSettings, Run, ScratchSettings

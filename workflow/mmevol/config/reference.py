@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mmevol.config.resolve import LIKENESS
 from mmevol.config.section import Section
-from mmevol.config.study import LIKENESS, Study
+from mmevol.config.study import Study
 
 Schema = dict[str, Any]
 

@@ -20,6 +20,8 @@ from mmevol.records import BadInput, Request
 if TYPE_CHECKING:
     from mmevol.teacher.server import Teacher
 
+app = typer.Typer(no_args_is_help=True, help="The embedded teacher.")
+
 TOKEN = "MMEVOL_TEACHER_TOKEN"
 
 
@@ -63,6 +65,7 @@ def token_of(path: Path | None) -> str:
     return path.read_text().strip()
 
 
+@app.command()
 def serve(
     port: Annotated[int, typer.Option(help="loopback port; 0 takes a free one")] = 0,
     model: Annotated[str, typer.Option(help="name under which the model answers")] = "symbolic-v1",
@@ -151,6 +154,7 @@ def _stored(path: Path) -> Iterator[tuple[str, int, Request]]:
                 ) from error
 
 
+@app.command()
 def faults(
     requests: Annotated[Path, typer.Argument(help="JSONL: key, attempt, request block")],
     rows: Annotated[Path, typer.Argument(help="JSONL to write: key, attempt, task, id, fault")],

@@ -1,0 +1,81 @@
+"""``mmevol publish …``: the commands of this room, each called by a rule. Imports that cost time stand inside them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmevol.command import Out, SettingsText, ShardFiles, parsed
+
+app = typer.Typer(no_args_is_help=True, help="Publish: tables, figures, gallery.")
+
+
+@app.command("results")
+def results_command(
+    settings: SettingsText,
+    evaluate: Annotated[Path, typer.Option("--evaluate")],
+    main: Annotated[Path, typer.Option("--main")],
+    benchmarks: Annotated[Path, typer.Option("--benchmarks")],
+) -> None:
+    """Write the main table and the one by benchmark."""
+    from mmevol.config.publish import ResultsSettings
+    from mmevol.publish.results import results
+
+    results(parsed(ResultsSettings, settings, "--settings"), evaluate=evaluate, main=main, benchmarks=benchmarks)
+
+
+@app.command("rounds")
+def rounds_command(
+    settings: SettingsText, shard_file: ShardFiles, evolve: Annotated[Path, typer.Option("--evolve")], out: Out
+) -> None:
+    """Write the table of rounds: yield, reasons, difficulty, skills, steps, requests."""
+    from mmevol.config.publish import RoundsSettings
+    from mmevol.publish.rounds import rounds
+
+    rounds(parsed(RoundsSettings, settings, "--settings"), shards=shard_file, evolve=evolve, out=out)
+
+
+@app.command("elimination")
+def elimination_command(settings: SettingsText, evolve: Annotated[Path, typer.Option("--evolve")], out: Out) -> None:
+    """Write the table of the gates against planted faults."""
+    from mmevol.config.publish import RoundsSettings
+    from mmevol.publish.elimination import elimination
+
+    elimination(parsed(RoundsSettings, settings, "--settings"), evolve=evolve, out=out)
+
+
+@app.command("composition")
+def composition_command(
+    settings: SettingsText, shard_file: ShardFiles, audit: Annotated[Path, typer.Option("--audit")], out: Out
+) -> None:
+    """Write the table of what the seeds are made of."""
+    from mmevol.config.publish import CompositionSettings
+    from mmevol.publish.composition import composition
+
+    composition(parsed(CompositionSettings, settings, "--settings"), shards=shard_file, audit=audit, out=out)
+
+
+@app.command("paper")
+def paper_command(settings: SettingsText, benchmarks: Annotated[Path, typer.Option("--benchmarks")], out: Out) -> None:
+    """Write the table of our numbers beside the paper's."""
+    from mmevol.config.publish import PaperSettings
+    from mmevol.publish.paper import paper
+
+    paper(parsed(PaperSettings, settings, "--settings"), benchmarks=benchmarks, out=out)
+
+
+@app.command("findings")
+def findings_command(settings: SettingsText, tables: Annotated[Path, typer.Option("--tables")], out: Out) -> None:
+    """Write the main finding in three lines."""
+    from mmevol.config.publish import FindingsSettings
+    from mmevol.publish.findings import findings
+
+    findings(parsed(FindingsSettings, settings, "--settings"), tables=tables, out=out)
+
+
+@app.command("gallery")
+def gallery_command(figures: Annotated[Path, typer.Option("--figures")], out: Out) -> None:
+    """Write small PNGs of a study's figures."""
+    from mmevol.publish.gallery import gallery
+
+    gallery(figures=figures, out=out)

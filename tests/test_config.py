@@ -24,6 +24,7 @@ from mmevol.config import (
 )
 from mmevol.config.commands import DatasetSettings
 from mmevol.config.resolve import load, resolve
+from mmevol.config.section import Settings
 from mmevol.config.study import Study
 from mmevol.records import BadInput
 
@@ -371,3 +372,15 @@ def test_results_move_with_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     assert study().images_root == "/scratch/x/tiny/seeds/images"
     assert study(seeds__source="a.json", seeds__images_root="pics").images_root == "pics"
     assert study(seeds__source="a.json").images_root is None
+
+
+def test_a_bumped_version_stands_in_the_params_and_version_1_does_not() -> None:
+    class First(Settings):
+        key: int = 0
+
+    class Bumped(First):
+        version: int = 2
+
+    assert (First().dump(), First(key=1).dump()) == ("{}", '{"key":1}')
+    assert Bumped().dump() == '{"version":2}'
+    assert Bumped.model_validate_json(Bumped().dump()) == Bumped()

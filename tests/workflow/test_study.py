@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from mmevol.replies import ReplyStore
+from mmevol.store import bucket_of
 from place import Place, new_place
 
 pytestmark = pytest.mark.workflow
@@ -21,6 +23,28 @@ def ledgers(place: Place) -> list[dict]:
 def tries(place: Place) -> list[dict]:
     files = (place.results / "evolve" / "full").glob("round_[1-9]/candidates/*.tries.jsonl")
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def predictions(place: Place) -> dict[tuple[str, ...], str]:
+    """The text of every prediction, by arm, seed, benchmark and row."""
+    found = {}
+    for file in (place.results / "evaluate").glob("*/seed_*/*/predictions.jsonl"):
+        for number, line in enumerate(file.read_text().splitlines()):
+            row = json.loads(line)
+            where = (*file.relative_to(place.results / "evaluate").parts[:3], str(number))
+            found[where] = row.get("prediction", row.get("text")).strip()
+    return found
+
+
+def judged(place: Place) -> set[tuple[str, str]]:
+    """Benchmark and text of every prediction that a benchmark's judge was asked about."""
+    found = set()
+    for benchmark in place.study["evaluate"]["benchmarks"]:
+        bucket = bucket_of(f"benchmark/{benchmark}")
+        with ReplyStore([bucket], job="test", root=place.folder / "replies") as store:
+            kept = [store.get(bucket, bytes.fromhex(request["key"])) for request in place.requests()]
+        found |= {(benchmark, k["request"]["data"]["prediction"].strip()) for k in kept if k}
+    return found
 
 
 def test_every_table_and_figure_is_there(done: Place) -> None:
@@ -70,6 +94,10 @@ def test_the_last_rounds_threshold_asks_no_rewrite_and_no_verdict(done: Place, t
     place.run("tables")
     assert not [r for r in place.requests() if r["task"] in ("evolve", "judge", "blind", "curate")]
     assert place.data_files("evolve") != done.data_files("evolve")
+    before, asked = predictions(done), judged(place)
+    changed = {(where[2], text) for where, text in predictions(place).items() if text != before[where]}
+    assert asked, "the change must alter some prediction that a benchmark's judge reads"
+    assert asked <= changed
 
 
 def test_every_rounds_threshold_asks_exactly_what_changed(done: Place, tmp_path: Path) -> None:

@@ -210,230 +210,78 @@ rule publish_findings:
         "mmevol publish findings --settings {params.settings:q} --tables {params.tables} --out {output} > {log} 2>&1"
 
 
-rule publish_fig9a_skills:
-    input:
-        script=f"{scripts}/fig9a_skills.py",
-        style=f"{scripts}/mmevol.mplstyle",
-        data=main_dataset,
-    output:
-        report(
-            f"{figures_dir}/fig9a_skills.svg",
-            caption="../report/fig9a_skills.rst",
-            category="Evolution",
-            labels={"figure": "9a: skills"},
+# What each figure shows: its category and label in the report, and the files that its script takes, by option.
+seed_files = expand(shard_files, shard=SHARDS)
+losses = [f"{t}/finetune/{arm}/seed_{k}/loss.csv" for arm, k in study.runs()]
+drawings = {
+    "fig2_composition": (
+        "Seeds",
+        "2: composition of the seeds",
+        {"composition": f"{tables_dir}/composition.csv"},
+    ),
+}
+if main_evolution:
+    evolved = {"dataset": main_dataset}
+    judged = {"judged": study.judged_seeds(main_evolution)}
+    drawings |= {
+        "fig1_lineage": (
+            "Evolution",
+            "1: one record through the rounds",
+            evolved | {"seeds": seed_files},
         ),
-        multiext(f"{figures_dir}/fig9a_skills", ".pdf", ".png"),
-    log:
-        f"{logs}/publish_fig9a_skills.log",
-    benchmark:
-        f"{timings}/publish_fig9a_skills.tsv"
-    conda:
-        "../../envs/base.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=30,
-    params:
-        settings=study.publish.figures.fig9a_skills.dump(),
-        out=subpath(output[0], strip_suffix=".svg"),
-        data=lambda w, input: f"--dataset {input.data}",
-    message:
-        "Drawing figure 9a: skills"
-    shell:
-        "python {input.script} --settings {params.settings:q} {params.data} --out {params.out} > {log} 2>&1"
+        "fig9a_skills": ("Evolution", "9a: skills", evolved),
+        "fig9b_steps": ("Evolution", "9b: steps", evolved),
+        "fig9c_difficulty": ("Evolution", "9c: difficulty", evolved | judged),
+        "fig10_longtail": ("Evolution", "10: long tail of objects", evolved),
+    }
+if losses:
+    drawings["fig_loss"] = ("Training", "loss curves", {"losses": losses})
+    drawings["fig_results"] = (
+        "Results",
+        "scores and differences",
+        {"benchmarks": f"{tables_dir}/benchmarks.csv"},
+    )
 
+for figure, (category, label, files) in drawings.items():
 
-use rule publish_fig9a_skills as publish_fig1_lineage with:
-    input:
-        script=f"{scripts}/fig1_lineage.py",
-        style=f"{scripts}/mmevol.mplstyle",
-        data=main_dataset,
-        shards=expand(shard_files, shard=SHARDS),
-    output:
-        report(
-            f"{figures_dir}/fig1_lineage.svg",
-            caption="../report/fig1_lineage.rst",
-            category="Evolution",
-            labels={"figure": "1: one record through the rounds"},
-        ),
-        multiext(f"{figures_dir}/fig1_lineage", ".pdf", ".png"),
-    log:
-        f"{logs}/publish_fig1_lineage.log",
-    benchmark:
-        f"{timings}/publish_fig1_lineage.tsv"
-    params:
-        settings=study.publish.figures.fig1_lineage.dump(),
-        out=subpath(output[0], strip_suffix=".svg"),
-        data=lambda w, input: f"--dataset {input.data} --seeds {input.shards}"
-        + (f" --images {study.images_root}" if study.images_root else ""),
-    message:
-        "Drawing figure 1: one record through the rounds"
-
-
-use rule publish_fig9a_skills as publish_fig2_composition with:
-    input:
-        script=f"{scripts}/fig2_composition.py",
-        style=f"{scripts}/mmevol.mplstyle",
-        data=f"{tables_dir}/composition.csv",
-    output:
-        report(
-            f"{figures_dir}/fig2_composition.svg",
-            caption="../report/fig2_composition.rst",
-            category="Seeds",
-            labels={"figure": "2: composition of the seeds"},
-        ),
-        multiext(f"{figures_dir}/fig2_composition", ".pdf", ".png"),
-    log:
-        f"{logs}/publish_fig2_composition.log",
-    benchmark:
-        f"{timings}/publish_fig2_composition.tsv"
-    params:
-        settings=study.publish.figures.fig2_composition.dump(),
-        out=subpath(output[0], strip_suffix=".svg"),
-        data=lambda w, input: f"--composition {input.data}",
-    message:
-        "Drawing figure 2: composition of the seeds"
-
-
-use rule publish_fig9a_skills as publish_fig9b_steps with:
-    input:
-        script=f"{scripts}/fig9b_steps.py",
-        style=f"{scripts}/mmevol.mplstyle",
-        data=main_dataset,
-    output:
-        report(
-            f"{figures_dir}/fig9b_steps.svg",
-            caption="../report/fig9b_steps.rst",
-            category="Evolution",
-            labels={"figure": "9b: steps"},
-        ),
-        multiext(f"{figures_dir}/fig9b_steps", ".pdf", ".png"),
-    log:
-        f"{logs}/publish_fig9b_steps.log",
-    benchmark:
-        f"{timings}/publish_fig9b_steps.tsv"
-    params:
-        settings=study.publish.figures.fig9b_steps.dump(),
-        out=subpath(output[0], strip_suffix=".svg"),
-        data=lambda w, input: f"--dataset {input.data}",
-    message:
-        "Drawing figure 9b: steps"
-
-
-use rule publish_fig9a_skills as publish_fig9c_difficulty with:
-    input:
-        script=f"{scripts}/fig9c_difficulty.py",
-        style=f"{scripts}/mmevol.mplstyle",
-        data=main_dataset,
-        judged=study.judged_seeds(main_evolution) if main_evolution else [],
-    output:
-        report(
-            f"{figures_dir}/fig9c_difficulty.svg",
-            caption="../report/fig9c_difficulty.rst",
-            category="Evolution",
-            labels={"figure": "9c: difficulty"},
-        ),
-        multiext(f"{figures_dir}/fig9c_difficulty", ".pdf", ".png"),
-    log:
-        f"{logs}/publish_fig9c_difficulty.log",
-    benchmark:
-        f"{timings}/publish_fig9c_difficulty.tsv"
-    params:
-        settings=study.publish.figures.fig9c_difficulty.dump(),
-        out=subpath(output[0], strip_suffix=".svg"),
-        data=lambda w, input: f"--dataset {input.data} --judged {input.judged}",
-    message:
-        "Drawing figure 9c: difficulty"
-
-
-use rule publish_fig9a_skills as publish_fig10_longtail with:
-    input:
-        script=f"{scripts}/fig10_longtail.py",
-        style=f"{scripts}/mmevol.mplstyle",
-        data=main_dataset,
-    output:
-        report(
-            f"{figures_dir}/fig10_longtail.svg",
-            caption="../report/fig10_longtail.rst",
-            category="Evolution",
-            labels={"figure": "10: long tail of objects"},
-        ),
-        multiext(f"{figures_dir}/fig10_longtail", ".pdf", ".png"),
-    log:
-        f"{logs}/publish_fig10_longtail.log",
-    benchmark:
-        f"{timings}/publish_fig10_longtail.tsv"
-    params:
-        settings=study.publish.figures.fig10_longtail.dump(),
-        out=subpath(output[0], strip_suffix=".svg"),
-        data=lambda w, input: f"--dataset {input.data}",
-    message:
-        "Drawing figure 10: long tail of objects"
-
-
-use rule publish_fig9a_skills as publish_fig_loss with:
-    input:
-        script=f"{scripts}/fig_loss.py",
-        style=f"{scripts}/mmevol.mplstyle",
-        data=[f"{t}/finetune/{arm}/seed_{k}/loss.csv" for arm, k in study.runs()],
-    output:
-        report(
-            f"{figures_dir}/fig_loss.svg",
-            caption="../report/fig_loss.rst",
-            category="Training",
-            labels={"figure": "loss curves"},
-        ),
-        multiext(f"{figures_dir}/fig_loss", ".pdf", ".png"),
-    log:
-        f"{logs}/publish_fig_loss.log",
-    benchmark:
-        f"{timings}/publish_fig_loss.tsv"
-    params:
-        settings=study.publish.figures.fig_loss.dump(),
-        out=subpath(output[0], strip_suffix=".svg"),
-        data=lambda w, input: f"--losses {input.data}",
-    message:
-        "Drawing figure loss curves"
-
-
-use rule publish_fig9a_skills as publish_fig_results with:
-    input:
-        script=f"{scripts}/fig_results.py",
-        style=f"{scripts}/mmevol.mplstyle",
-        data=f"{tables_dir}/benchmarks.csv",
-    output:
-        report(
-            f"{figures_dir}/fig_results.svg",
-            caption="../report/fig_results.rst",
-            category="Results",
-            labels={"figure": "scores and differences"},
-        ),
-        multiext(f"{figures_dir}/fig_results", ".pdf", ".png"),
-    log:
-        f"{logs}/publish_fig_results.log",
-    benchmark:
-        f"{timings}/publish_fig_results.tsv"
-    params:
-        settings=study.publish.figures.fig_results.dump(),
-        out=subpath(output[0], strip_suffix=".svg"),
-        data=lambda w, input: f"--benchmarks {input.data}",
-    message:
-        "Drawing figure scores and differences"
-
-
-# Which figures this study has.
-drawn = (
-    ["fig2_composition"]
-    + [
-        "fig1_lineage",
-        "fig9a_skills",
-        "fig9b_steps",
-        "fig9c_difficulty",
-        "fig10_longtail",
-    ]
-    * bool(main_evolution)
-    + ["fig_loss"] * bool(study.runs())
-    + ["fig_results"] * bool(study.measured())
-)
+    rule:
+        name:
+            f"publish_{figure}"
+        input:
+            **files,
+            script=f"{scripts}/{figure}.py",
+            style=f"{scripts}/mmevol.mplstyle",
+        output:
+            report(
+                f"{figures_dir}/{figure}.svg",
+                caption=f"../report/{figure}.rst",
+                category=category,
+                labels={"figure": label},
+            ),
+            multiext(f"{figures_dir}/{figure}", ".pdf", ".png"),
+        log:
+            f"{logs}/publish_{figure}.log",
+        benchmark:
+            f"{timings}/publish_{figure}.tsv"
+        conda:
+            "../../envs/base.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=30,
+        params:
+            settings=getattr(study.publish.figures, figure).dump(),
+            out=subpath(output[0], strip_suffix=".svg"),
+            images=(
+                f"--images {study.images_root}"
+                if figure == "fig1_lineage" and study.images_root
+                else ""
+            ),
+        message:
+            f"Drawing figure {label}"
+        shell:
+            "python {input.script} --settings {params.settings:q} "
+            + " ".join(f"--{option} {{input.{option}}}" for option in files)
+            + " {params.images} --out {params.out} > {log} 2>&1"
 
 
 rule tables:
@@ -449,5 +297,7 @@ rule tables:
 rule paper_figures:
     input:
         expand(
-            f"{figures_dir}/{{name}}.{{kind}}", name=drawn, kind=["pdf", "svg", "png"]
+            f"{figures_dir}/{{name}}.{{kind}}",
+            name=list(drawings),
+            kind=["pdf", "svg", "png"],
         ),

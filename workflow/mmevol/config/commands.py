@@ -1,5 +1,5 @@
 """What each command may see of a study: a rule's params are these, with defaults left out, so a rule reruns when, and only
-when, one of these keys changes. ``version`` is bumped by hand when a stage's code changes what it makes."""
+when, one of these keys changes."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from pydantic import Field
 
 from mmevol.config.endpoints import Connection, Identity
 from mmevol.config.evolve import Budget, Eliminate, Evolution, Judge
-from mmevol.config.section import Fraction, Name, Section
+from mmevol.config.section import Fraction, Name, Section, Settings
 from mmevol.config.train import Checkpoints, Entry, Model, Recipe, Train, WarmTower
 
 
@@ -23,10 +23,9 @@ class Run(Section):
     checkpoints: Checkpoints = Checkpoints()
 
 
-class DrawSettings(Section):
+class DrawSettings(Settings):
     """Of ``seeds draw``: the demo's world."""
 
-    version: int = 1
     seed: int = Field(description="the study's")
     images: int = Field(default=1500, gt=0)
     image_size: int = Field(
@@ -37,10 +36,10 @@ class DrawSettings(Section):
     caption_only: Fraction = Field(default=0.2, description="share of records that have only a caption")
 
 
-class AuditSettings(Section):
+class AuditSettings(Settings):
     """Of ``seeds audit``."""
 
-    version: int = 1
+    version: int = 2
     seed: int = Field(description="the study's")
     shards: int = 4
     heldout: Fraction = 0
@@ -49,10 +48,9 @@ class AuditSettings(Section):
     limit: int | None = Field(default=None, gt=0, description="keep the first records in hash order")
 
 
-class CurateSettings(Section):
+class CurateSettings(Settings):
     """`seeds curate`: one shard."""
 
-    version: int = 1
     shards: int = 1
     endpoint: Name
     identity: Identity
@@ -60,10 +58,9 @@ class CurateSettings(Section):
     content_attempts: int = 3
 
 
-class AskSettings(Section):
+class AskSettings(Settings):
     """`evolve ask`: one round of one shard; no threshold is in it."""
 
-    version: int = 1
     seed: int
     shards: int = 1
     round: int
@@ -78,10 +75,9 @@ class AskSettings(Section):
     images_root: str | None = None
 
 
-class ScratchSettings(Section):
+class ScratchSettings(Settings):
     """`evolve scratch`: fresh Q&A, as many calls as another evolution made; a call is not tried again."""
 
-    version: int = 1
     seed: int
     shards: int = 1
     evolver: Name
@@ -91,17 +87,15 @@ class ScratchSettings(Section):
     images_root: str | None = None
 
 
-class EliminateSettings(Section):
+class EliminateSettings(Settings):
     """`evolve eliminate`: one round of one shard, all thresholds."""
 
-    version: int = 1
     thresholds: Eliminate | None = None
 
 
-class DatasetSettings(Section):
+class DatasetSettings(Settings):
     """`evolve dataset`: the files of one evolution, and what its card says of it."""
 
-    version: int = 1
     study: str
     evolution: Name
     shards: int = 1
@@ -120,43 +114,38 @@ class JudgeSettings(Section):
     content_attempts: int = 3
 
 
-class BaseSettings(Section):
+class BaseSettings(Settings):
     """Of ``train base``."""
 
-    version: int = 1
     seed: int = Field(description="the study's")
     model: Model
 
 
-class WarmTowerSettings(Section):
+class WarmTowerSettings(Settings):
     """Of ``train warm-tower``."""
 
-    version: int = 1
     seed: int
     warm_tower: WarmTower = WarmTower()
 
 
-class PretrainSettings(Section):
+class PretrainSettings(Settings):
     """Of ``train pretrain``."""
 
-    version: int = 1
     seed: int
     on: Literal["captions"] = "captions"
     recipe: Recipe
 
 
-class MixtureSettings(Section):
+class MixtureSettings(Settings):
     """Of ``train mixture``."""
 
-    version: int = 1
     seed: int
     entries: list[Entry] = Field(min_length=1)
 
 
-class FinetuneSettings(Section):
+class FinetuneSettings(Settings):
     """Of ``train finetune``. The run sees ``recipe.epochs`` times the tokens of the mixture that is given as its target."""
 
-    version: int = 1
     seed: int
     train_seed: int = 0
     recipe: Recipe
@@ -178,19 +167,17 @@ def target_mixture(train: Train, arm: str) -> str:
     return train.arms[own.tokens.same_as].mixture if own.tokens else own.mixture
 
 
-class HeldoutSettings(Section):
+class HeldoutSettings(Settings):
     """Of ``evaluate heldout``: one benchmark."""
 
-    version: int = 1
     seed: int = Field(description="the study's")
     benchmark: str
     n: int = Field(default=100, gt=0, description="rows")
 
 
-class PredictSettings(Section):
+class PredictSettings(Settings):
     """Of ``evaluate predict``: one arm, all of its benchmarks."""
 
-    version: int = 1
     benchmarks: list[str] = Field(min_length=1)
     blind: bool = Field(default=False, description="grey the pictures out")
     prompts: Literal["plain", "reference"] = "plain"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from mmevol.config.evaluate import BENCHMARKS
-from mmevol.config.section import Name, Section
+from mmevol.config.section import Name, Section, Settings
 
 if TYPE_CHECKING:
     from mmevol.config.study import Study
@@ -86,10 +86,9 @@ class Publish(Section):
 # --------------------------------------------------------------------------------------------- what the commands may see
 
 
-class ResultsSettings(Section):
+class ResultsSettings(Settings):
     """Of ``publish results``. ``arms``: name and train seeds, as the rows stand; without its pictures an arm is ``<arm>.blind``."""
 
-    version: int = 1
     rules: str = "mmevol"
     benchmarks: list[str]
     arms: list[tuple[str, list[int]]]
@@ -101,32 +100,28 @@ class ResultsSettings(Section):
         return dict(self.arms)
 
 
-class RoundsSettings(Section):
+class RoundsSettings(Settings):
     """Of ``publish rounds`` and ``publish elimination``. ``evolutions``: their rounds, 0 where the seeds were judged."""
 
-    version: int = 1
     shards: int = 1
     evolutions: dict[Name, list[int]]
 
 
-class CompositionSettings(Section):
+class CompositionSettings(Settings):
     """Of ``publish composition``."""
 
-    version: int = 1
     groups: dict[str, str] = {}
 
 
-class PaperSettings(Section):
+class PaperSettings(Settings):
     """Of ``publish paper``. ``arms``: the row of the paper's table 4 that an arm repeats."""
 
-    version: int = 1
     arms: dict[Name, str]
 
 
-class FindingsSettings(Section):
+class FindingsSettings(Settings):
     """Of ``publish findings``."""
 
-    version: int = 1
     arm: str
     baseline: str
     evolution: str | None = None

@@ -22,6 +22,18 @@ class Section(BaseModel):
         return canonical(self.model_dump(mode="json", exclude_defaults=True, by_alias=True))
 
 
+class Settings(Section):
+    """What one command may see of a study: its rule's params. `version` is bumped by hand, in the model of the command, when the
+    command's code changes what it makes; version 1 stands in no params."""
+
+    version: int = 1
+
+    def dump(self) -> str:
+        """As of a section; a bumped version is not left out, default though it is."""
+        bumped = {"version": self.version} if self.version != 1 else {}
+        return canonical(self.model_dump(mode="json", exclude_defaults=True, by_alias=True) | bumped)
+
+
 def switch(schema: dict[str, Any]) -> None:
     """Adds to the JSON schema of a gate what `switched` takes besides."""
     schema["anyOf"].append({"type": "boolean"})

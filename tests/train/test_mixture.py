@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from mmevol.config.commands import MixtureSettings, Run
 from mmevol.config.train import Entry
+from mmevol.records import QA, turns
 from mmevol.store import read_dicts
 from mmevol.train.backbone import load_processor
 from mmevol.train.collate import Collator, Pictures
-from mmevol.train.mixture import conversations, mixture
+from mmevol.train.mixture import conversations, form, mixture
 from mmevol.train.samples import Encoder, encode_all
 from pydantic import ValidationError
 from tiny_study import MODEL, Study
@@ -25,9 +26,15 @@ def mixed(study: Study, out: Path, *entries: Entry, seed: int = 1) -> tuple[list
 def test_seeds_and_survivors_and_nothing_else(study: Study, tmp_path: Path) -> None:
     rows, stats = mixed(study, tmp_path, SEEDS, ROUNDS)
     assert stats["by_source"] == {"seeds": 19, "full/round_1": 11, "full/round_2": 11}
-    assert stats["qas"] == len({row["qa"] for row in rows}) == 41
+    assert stats["qas"] == len({row["qa"] for row in rows}) == sum(stats["by_form"].values()) == 41
     assert rows == sorted(rows, key=lambda r: (r["record"], r["round"], r["qa"]))
     assert {r["record"] for r in rows if r["source"] == "full"} == {f"{n:02d}" for n in range(12) if n != 3}
+
+
+def test_forms_of_answers() -> None:
+    choice = QA(question="What is it?", answer="a cup", options=["a cup", "a star"])
+    asked = [choice, QA(question="Is it red?", answer="Yes."), QA(question="What color is it?", answer="red")]
+    assert [form(turns(qa)) for qa in asked] == ["letter", "yes_no", "open"]
 
 
 def test_an_entry_given_twice_counts_once(study: Study, tmp_path: Path) -> None:

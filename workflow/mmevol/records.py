@@ -354,6 +354,7 @@ class Prediction(Record):
     prediction: str
 
 
+ASK_LETTER = "\nAnswer with the option's letter from the given choices directly."
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -362,5 +363,4 @@ def turns(qa: QA) -> tuple[str, str]:
     if not qa.options:
         return qa.question, qa.answer
     lines = "".join(f"\n{letter}. {option}" for letter, option in zip(LETTERS, qa.options, strict=False))
-    ask = "\nAnswer with the option's letter from the given choices directly."
-    return qa.question + lines + ask, LETTERS[qa.options.index(qa.answer)]
+    return qa.question + lines + ASK_LETTER, LETTERS[qa.options.index(qa.answer)]

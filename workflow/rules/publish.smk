@@ -141,6 +141,36 @@ rule publish_composition:
         " > {log} 2>&1"
 
 
+rule publish_mixtures:
+    input:
+        [f"{t}/mixtures/{name}/stats.json" for name in study.trained_mixtures()],
+    output:
+        report(
+            f"{tables_dir}/mixtures.html",
+            caption="../report/mixtures.rst",
+            category="Training",
+            labels={"table": "what the arms are trained on"},
+        ),
+        multiext(f"{tables_dir}/mixtures", ".csv", ".md", ".tex"),
+    log:
+        f"{logs}/publish_mixtures.log",
+    benchmark:
+        f"{timings}/publish_mixtures.tsv"
+    conda:
+        "../../envs/base.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        settings=publishing.mixtures_settings(study).dump(),
+        stats=lambda w, input: [f"--stats {path}" for path in input],
+        out=subpath(output[0], strip_suffix=".html"),
+    message:
+        "Writing the table of what the arms are trained on"
+    shell:
+        "mmevol publish mixtures --settings {params.settings:q} {params.stats} --out {params.out} > {log} 2>&1"
+
+
 rule publish_paper:
     input:
         f"{tables_dir}/benchmarks.csv",
@@ -290,6 +320,7 @@ rule tables:
         rounds_tables,
         gates_tables,
         f"{tables_dir}/composition.csv",
+        [f"{tables_dir}/mixtures.csv"] if study.runs() else [],
         f"{tables_dir}/findings.txt",
         [f"{tables_dir}/paper.csv"] if study.publish.paper else [],
 

@@ -139,6 +139,7 @@ class PretrainSettings(Settings):
 class MixtureSettings(Settings):
     """Of ``train mixture``."""
 
+    version: int = 2
     seed: int
     entries: list[Entry] = Field(min_length=1)
 

@@ -113,6 +113,12 @@ class CompositionSettings(Settings):
     groups: dict[str, str] = {}
 
 
+class MixturesSettings(Settings):
+    """Of ``publish mixtures``. ``arms``: the mixture that each is trained on."""
+
+    arms: dict[Name, str]
+
+
 class PaperSettings(Settings):
     """Of ``publish paper``. ``arms``: the row of the paper's table 4 that an arm repeats."""
 
@@ -162,6 +168,11 @@ def elimination_settings(study: "Study") -> RoundsSettings:
         if e.eliminate and e.from_ == "seeds" and study.endpoints[e.endpoint].launch == "embedded"
     }
     return every.model_copy(update={"evolutions": tested})
+
+
+def mixtures_settings(study: "Study") -> MixturesSettings:
+    """Of the table of mixtures."""
+    return MixturesSettings(arms={name: arm.mixture for name, arm in study.train.arms.items()})
 
 
 def findings_settings(study: "Study") -> FindingsSettings:

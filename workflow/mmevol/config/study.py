@@ -133,6 +133,10 @@ class Study(Section):
         """The mixture whose tokens a run of the arm counts."""
         return target_mixture(self.train, arm)
 
+    def trained_mixtures(self) -> list[str]:
+        """The mixtures that an arm is trained on, in the study's order."""
+        return [name for name in self.train.mixtures if name in {a.mixture for a in self.train.arms.values()}]
+
     def mixture_backbones(self, mixture: str) -> list[str]:
         """The backbones that train on a mixture, or count its tokens."""
         arms = self.train.arms.items()

@@ -55,6 +55,19 @@ def composition_command(
     composition(parsed(CompositionSettings, settings, "--settings"), shards=shard_file, audit=audit, out=out)
 
 
+@app.command("mixtures")
+def mixtures_command(
+    settings: SettingsText,
+    stats: Annotated[list[Path], typer.Option("--stats", help="<mixture>/stats.json, once a mixture")],
+    out: Out,
+) -> None:
+    """Write the table of what the arms are trained on."""
+    from mmevol.config.publish import MixturesSettings
+    from mmevol.publish.mixtures import mixtures
+
+    mixtures(parsed(MixturesSettings, settings, "--settings"), stats=stats, out=out)
+
+
 @app.command("paper")
 def paper_command(settings: SettingsText, benchmarks: Annotated[Path, typer.Option("--benchmarks")], out: Out) -> None:
     """Write the table of our numbers beside the paper's."""

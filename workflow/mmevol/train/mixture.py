@@ -1,5 +1,6 @@
 """Mixtures: which Q&A an arm is trained on, as an exact list of ids, and how many tokens that is for each backbone."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from mmevol.config import Run
 from mmevol.config.commands import MixtureSettings
 from mmevol.config.train import Entry
 from mmevol.progress import Heartbeat
-from mmevol.records import QA, digest, qa_id, turns
+from mmevol.records import ASK_LETTER, QA, digest, qa_id, turns
 from mmevol.store import read_dicts, write_json, write_rows
 from mmevol.train.backbone import base_model, load_processor
 from mmevol.train.samples import Conversation, Encoder, Picture, Turn, encode_all, picture_of, read_seeds
@@ -83,10 +84,19 @@ def mixture(
         "records": len(talks),
         "qas": len(ordered),
         "by_source": _by_source(ordered),
+        "by_form": dict(Counter(form(turn) for talk in talks for turn in talk.turns)),
         "backbones": counted,
         "digest": digest(*(part for r in ordered for part in (str(r["qa"]), images[str(r["record"])]))),
     }
     write_json(out / "stats.json", stats)
+
+
+def form(turn: Turn) -> str:
+    """How a turn is answered: by a ``letter``, by ``yes_no``, or ``open``."""
+    human, assistant = turn
+    if human.endswith(ASK_LETTER):
+        return "letter"
+    return "yes_no" if assistant.strip(".").lower() in ("yes", "no") else "open"
 
 
 def _by_source(rows: list[Row]) -> dict[str, int]:

@@ -166,7 +166,7 @@ def test_a_gateway_without_a_list_of_models_is_there(server: Server, status: int
     assert isinstance(answer, Answer)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://no.such.host.invalid/v1", "nonsense"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://no.such.host.invalid/v1"])
 def test_an_endpoint_that_is_not_there_is_bad_input(server: Server, url: str) -> None:
     (outcome,), _ = sent(server, base_url=url)
     assert isinstance(outcome, BadInput)

@@ -141,7 +141,7 @@ def test_a_study_without_pictures_sends_none() -> None:
     assert picture_of(record("a"), "/pics") is None
     seen = record("a", image="b/c.jpg", image_digest="d" * 64, width=10, height=20)
     assert picture_of(seen, None) is None
-    assert picture_of(seen, "/pics") == Picture("/pics/b/c.jpg", "d" * 64, (10, 20))
+    assert picture_of(seen, "/pics") == Picture("/pics/b/c.jpg", "d" * 64, (10, 20), "b/c.jpg")
 
 
 def test_an_eliminated_parent_that_draws_the_same_direction_again_is_a_new_question() -> None:

@@ -1,8 +1,9 @@
 """Endpoints: which model answers (identity, part of every reply's key) and how it is reached (a fact of the run)."""
 
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mmevol.config.section import Fraction, Section
 from mmevol.records import digest
@@ -37,7 +38,10 @@ class Prices(Section):
 
 
 class Identity(Section):
-    """What of an endpoint shapes its answers: part of every reply's key. Never URL or port."""
+    """What of an endpoint shapes its answers: part of every reply's key. Never URL or port.
+
+    A key that was added later is left out of dumps at its default (``exclude_if``): older answers keep their keys.
+    """
 
     provider: str = Field(
         default="embedded",
@@ -51,18 +55,34 @@ class Identity(Section):
         default="",
         description="what the name leaves open (commit, quantisation); another revision asks everything anew",
     )
-    temperature: float = Field(
-        default=1.0, ge=0, le=2, description="0 for a judge; 1 for an evolver, which should not write the same twice"
+    temperature: float | None = Field(
+        default=1.0,
+        ge=0,
+        le=2,
+        description="0 for a judge; 1 for an evolver, which should not write the same twice; null sends none, for models that refuse it",
     )
-    top_p: float = Field(default=1.0, gt=0, le=1, description="nucleus sampling")
+    top_p: float | None = Field(default=1.0, gt=0, le=1, description="nucleus sampling; null sends none")
+    reasoning_effort: str | None = Field(
+        default=None,
+        min_length=1,
+        exclude_if=lambda effort: effort is None,
+        description="of a model that thinks first: `low`, `medium` … as the server spells it; null sends none",
+    )
     max_tokens: int = Field(
-        default=2048, gt=0, description="of a reply; a cut reply is asked again with up to 8 times as many"
+        default=2048,
+        gt=0,
+        description="of a reply, thinking included: 8192 and more for a model that thinks; a cut reply is asked again with up to 8 times as many",
     )
     seed: int | None = Field(default=None, description="sent along; whether it helps is the server's affair")
     sees_images: bool = Field(
         default=True, description="false for a text-only model: captions and boxes alone are sent"
     )
-    image_side: int = Field(default=512, gt=0, description="longest side in px that is sent")
+    images: Literal["inline", "url"] = Field(
+        default="inline",
+        exclude_if=lambda images: images == "inline",
+        description="`inline` sends the picture, made smaller, as JPEG; `url` its address below `images_base_url`: the server fetches the file as it is",
+    )
+    image_side: int = Field(default=512, gt=0, description="longest side in px that is sent inline")
     image_detail: Literal["low", "high", "auto"] = Field(
         default="low", description="as the OpenAI protocol calls it; `low` is the reference's"
     )
@@ -84,8 +104,20 @@ class Connection(Section):
         default=None, description="`embedded` starts the project's own teacher, on loopback, for the life of a job"
     )
     base_url: str | None = Field(default=None, description="of an OpenAI-compatible server, up to and with `/v1`")
+    api_version: str | None = Field(
+        default=None, min_length=1, description="sent as `?api-version=`: dated versions of Azure OpenAI want it"
+    )
     api_key_env: str | None = Field(default=None, description="name of the environment variable that holds the key")
+    api_key_header: str = Field(
+        default="Authorization",
+        pattern=r"^[A-Za-z][A-Za-z0-9-]*$",
+        description="header that carries the key: `Bearer KEY` in `Authorization`, the bare key in any other (`api-key` for Azure)",
+    )
     allow_http: bool = Field(default=False, description="send the key over plain http to a host that is not loopback")
+    images_base_url: str | None = Field(
+        default=None,
+        description="with `images: url`, where the server finds `seeds.images_root`: `https://…`, or `file:///…` for a folder that vLLM may read",
+    )
     concurrency: int = Field(
         default=32, gt=0, description="requests in flight of one job; as many as the server answers without 429"
     )
@@ -93,6 +125,17 @@ class Connection(Section):
     patience: float = Field(default=600, gt=0, description="seconds without any answer after which the job gives up")
     prices: Prices = Prices()
     faults: Faults | None = Field(default=None, description="of the embedded teacher")
+
+    @field_validator("base_url")
+    @classmethod
+    def _bare(cls, url: str | None) -> str | None:
+        """No key in a URL: it would stand in messages and facts of the run."""
+        parts = urlsplit(url or "https://host")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("https://… or http://…")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("an address alone: keys go by api_key_env, the version by api_version")
+        return url
 
 
 class Endpoint(Identity, Connection):
@@ -104,6 +147,8 @@ class Endpoint(Identity, Connection):
             raise ValueError("give exactly one of launch: embedded and base_url: https://…/v1")
         if self.faults and self.launch != "embedded":
             raise ValueError("faults belong to launch: embedded only")
+        if (self.images == "url") != (self.images_base_url is not None):
+            raise ValueError("images: url and images_base_url go together")
         return self
 
     def identity(self) -> Identity:

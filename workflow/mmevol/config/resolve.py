@@ -153,6 +153,14 @@ def _check_names(study: Study, file: str) -> None:
         for place, entry in enumerate(entries):
             known(f"train.mixtures.{name}.{place}.evolution", entry.evolution, study.evolve.evolutions)
     known("evaluate.judge", study.evaluate.judge, study.endpoints)
+    if study.evaluate.judge and study.endpoints[study.evaluate.judge].images == "url":
+        raise BadInput(
+            file=file,
+            field=f"endpoints.{study.evaluate.judge}.images",
+            found="url, for the judge of benchmarks",
+            expected="inline: pictures of benchmarks are not below seeds.images_root",
+            remedy="give evaluate.judge an endpoint of its own: {same_as: NAME, images: inline, images_base_url: null}",
+        )
     known("publish.main_evolution", study.publish.main_evolution, study.evolve.evolutions)
     given = study.publish.model_fields_set
     for key in ("arm", "baseline"):

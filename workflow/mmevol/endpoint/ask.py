@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import orjson
 
@@ -89,8 +90,10 @@ class Asker:
             self._synced = time.monotonic()
             await asyncio.to_thread(self.store.sync)
 
-    async def _image(self, picture: Picture, bucket: int) -> bytes:
-        """The encoded picture: from the store, or encoded off the event loop and kept."""
+    async def _image(self, picture: Picture, bucket: int) -> bytes | str:
+        """The encoded picture: from the store, or encoded off the event loop and kept. With ``images: url``, its address."""
+        if base := self.client.connection.images_base_url:
+            return f"{base.rstrip('/')}/{quote(picture.name)}"
         side = self.client.identity.image_side
         key = bytes.fromhex(digest(picture.digest, side, ENCODER))
         data = self.store.image(bucket, key)

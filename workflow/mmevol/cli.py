@@ -62,6 +62,38 @@ def report(study: Annotated[Path, typer.Argument(help="study file")] = Path("con
     raise typer.Exit(make_report(study))
 
 
+@app.command()
+def doctor(
+    study: Annotated[Path, typer.Argument(help="study file, with --endpoint")] = Path("config/config.yaml"),
+    names: Annotated[list[str] | None, typer.Argument(help="its endpoints to examine; all by default")] = None,
+    endpoint: Annotated[
+        bool,
+        typer.Option(
+            "--endpoint",
+            help="ask the running servers whether they are what the study says; costs some thousand tokens",
+        ),
+    ] = False,
+) -> None:
+    """Check this installation, or with --endpoint the endpoints of a study, before anything is spent."""
+    from mmevol.doctor import doctor as examine
+    from mmevol.installation import installation
+
+    raise typer.Exit(examine(study, names or []) if endpoint else installation())
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def smoke(
+    command: Annotated[
+        list[str] | None, typer.Argument(help="run it, then stop; without one, serve until Ctrl-C")
+    ] = None,
+    port: Annotated[int, typer.Option(help="loopback port; 0 takes a free one")] = 8091,
+) -> None:
+    """Serve a real, very small language model, for config/smoke_llm.yaml."""
+    from mmevol.smoke import smoke as serve
+
+    raise typer.Exit(serve(port, command or []))
+
+
 @config.command("reference")
 def config_reference(out: Annotated[Path, typer.Option("--out")] = Path("config")) -> None:
     """Write README.md and schema.json of all keys from the models."""

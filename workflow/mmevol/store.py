@@ -18,6 +18,7 @@ from mmevol.records import BadInput, Candidate, Frontier, Outcome, Record, SeedR
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 BUCKETS = 256
 ROW_GROUP = 1024
@@ -86,7 +87,7 @@ def buckets_of(shard: int, shards: int) -> range:
 
 
 def arrow_schema(kind: str) -> "pa.Schema":
-    """The Parquet schema of a row kind: ``seed``, ``candidate``, ``frontier`` (records.py) or ``version`` (the dataset)."""
+    """The Parquet schema of a row kind: ``seed``, ``candidate``, ``frontier`` (records.py), ``version`` (the dataset) …"""
     import pyarrow as pa
 
     s, i, f = pa.string(), pa.int32(), pa.float64()
@@ -184,6 +185,7 @@ def arrow_schema(kind: str) -> "pa.Schema":
             ("attribution", s),
         ],
     }
+    fields["smoke_version"] = [*fields["version"], ("smoke", pa.bool_())]
     return pa.schema(fields[kind])
 
 
@@ -223,16 +225,12 @@ def write_rows(path: Path, kind: str, rows: Iterable[Record | dict[str, Any]]) -
             add(row)
 
 
-def read_dicts(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Stream the rows of a Parquet file as plain dictionaries.
-
-    Raises `BadInput` where the file is missing or is no Parquet.
-    """
+def _open(path: Path) -> "pq.ParquetFile":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
+        return pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise BadInput(
             file=str(path),
@@ -241,9 +239,22 @@ def read_dicts(path: Path, columns: list[str] | None = None) -> Iterator[dict[st
             expected="a Parquet file of this study",
             remedy="delete it and run the target again",
         ) from error
-    with file:
+
+
+def read_dicts(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Stream the rows of a Parquet file as plain dictionaries.
+
+    Raises `BadInput` where the file is missing or is no Parquet.
+    """
+    with _open(path) as file:
         for batch in file.iter_batches(batch_size=ROW_GROUP, columns=columns):
             yield from batch.to_pylist()
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names of a Parquet file's columns. Raises `BadInput` as `read_dicts`."""
+    with _open(path) as file:
+        return list(file.schema_arrow.names)
 
 
 def read_rows(path: Path, kind: str) -> Iterator[Any]:

@@ -188,7 +188,7 @@ rule evolve_dataset:
         audit=f"{R}/seeds/audit.json",
     output:
         evolved=f"{e}/dataset/evolved.parquet",
-        sft=f"{e}/dataset/sft.json",
+        sft=f"{e}/dataset/{study.sft}",
         card=f"{e}/dataset/README.md",
     log:
         f"{logs}/evolve_dataset/{{evolution}}.log",

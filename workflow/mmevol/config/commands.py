@@ -101,9 +101,15 @@ class DatasetSettings(Settings):
     shards: int = 1
     rounds: list[int]
     curated: bool = False
+    smoke: bool = Field(default=False, description="marks every row and sample, and the card")
     definition: Evolution
     evolver: str
     judge: str | None = None
+
+
+def sft_name(smoke: bool) -> str:
+    """Name of a dataset's LLaVA file; that of a smoke study says so."""
+    return "sft.smoke.json" if smoke else "sft.json"
 
 
 class JudgeSettings(Section):

@@ -59,7 +59,7 @@ class Identity(Section):
         default=1.0,
         ge=0,
         le=2,
-        description="0 for a judge; 1 for an evolver, which should not write the same twice; null sends none, for models that refuse it",
+        description="0 for a judge; 1 for an evolver, which should not write the same twice; null sends none: some refuse it",
     )
     top_p: float | None = Field(default=1.0, gt=0, le=1, description="nucleus sampling; null sends none")
     reasoning_effort: str | None = Field(
@@ -71,7 +71,7 @@ class Identity(Section):
     max_tokens: int = Field(
         default=2048,
         gt=0,
-        description="of a reply, thinking included: 8192 and more for a model that thinks; a cut reply is asked again with up to 8 times as many",
+        description="of a reply, thinking included: 8192 for one that thinks; a cut reply is asked anew with up to 8 times as many",
     )
     seed: int | None = Field(default=None, description="sent along; whether it helps is the server's affair")
     sees_images: bool = Field(
@@ -80,7 +80,7 @@ class Identity(Section):
     images: Literal["inline", "url"] = Field(
         default="inline",
         exclude_if=lambda images: images == "inline",
-        description="`inline` sends the picture, made smaller, as JPEG; `url` its address below `images_base_url`: the server fetches the file as it is",
+        description="`inline` sends pictures as JPEG, made smaller; `url` their addresses: the server takes the files as they are",
     )
     image_side: int = Field(default=512, gt=0, description="longest side in px that is sent inline")
     image_detail: Literal["low", "high", "auto"] = Field(
@@ -111,12 +111,12 @@ class Connection(Section):
     api_key_header: str = Field(
         default="Authorization",
         pattern=r"^[A-Za-z][A-Za-z0-9-]*$",
-        description="header that carries the key: `Bearer KEY` in `Authorization`, the bare key in any other (`api-key` for Azure)",
+        description="header of the key: `Bearer KEY` in `Authorization`, the bare key in any other (`api-key` for Azure)",
     )
     allow_http: bool = Field(default=False, description="send the key over plain http to a host that is not loopback")
     images_base_url: str | None = Field(
         default=None,
-        description="with `images: url`, where the server finds `seeds.images_root`: `https://…`, or `file:///…` for a folder that vLLM may read",
+        description="with `images: url`, where the server finds `seeds.images_root`: `https://…` or `file:///…`",
     )
     concurrency: int = Field(
         default=32, gt=0, description="requests in flight of one job; as many as the server answers without 429"

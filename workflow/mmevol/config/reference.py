@@ -40,6 +40,7 @@ Editors check a study while you type when its first line is `# yaml-language-ser
 | `test.yaml` | the same, as small as it can be |
 | `demo_controls.yaml` | the demo with its controls: no elimination, no evolution, three train seeds an arm |
 | `photos.yaml` | evolution alone, over seven real photographs |
+| `smoke_llm.yaml` | a very small real model behind a real server: tries the machinery out, its data are marked and never mixed |
 | `paper.yaml` | the paper's study: a cluster, real endpoints, your copies of the data |
 | `ablations/` | one question each, as closed studies |
 """

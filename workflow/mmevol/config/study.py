@@ -3,7 +3,7 @@
 import os
 import socket
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mmevol.config.commands import (
     AskSettings,
@@ -23,6 +23,7 @@ from mmevol.config.commands import (
     ScratchSettings,
     WarmTowerSettings,
     finetune_settings,
+    sft_name,
     target_mixture,
 )
 from mmevol.config.endpoints import Endpoint, Identity
@@ -40,6 +41,10 @@ class Study(Section):
 
     study: Name = Field(description="name of the study, and of its folder in `results/`")
     seed: int = Field(default=0, description="of every draw; another seed, another study")
+    smoke: bool = Field(
+        default=False,
+        description="only tries an endpoint out: its data are marked smoke-only, never trained on and never taken as seeds",
+    )
     endpoints: dict[Name, Endpoint] = Field(
         default={}, description="models, by name; `evolver` and `judge` are what the other sections ask for by default"
     )
@@ -48,6 +53,12 @@ class Study(Section):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     publish: Publish = Publish()
+
+    @model_validator(mode="after")
+    def _smoke_alone(self) -> "Study":
+        if self.smoke and (self.train != Train() or self.evaluate != Evaluate()):
+            raise ValueError("smoke: true goes without train and evaluate: such data are never trained on or measured")
+        return self
 
     @property
     def results(self) -> str:
@@ -123,6 +134,11 @@ class Study(Section):
     def dataset(self, evolution: str) -> str:
         """The evolved dataset."""
         return f"{self.results}/evolve/{evolution}/dataset/evolved.parquet"
+
+    @property
+    def sft(self) -> str:
+        """Name of the LLaVA file; that of a smoke study says so."""
+        return sft_name(self.smoke)
 
     def mixture_datasets(self, mixture: str) -> list[str]:
         """The datasets that a mixture draws on."""
@@ -292,6 +308,7 @@ class Study(Section):
             shards=self.evolve.shards,
             rounds=list(self.rounds(evolution)),
             curated=bool(self.seeds.curate),
+            smoke=self.smoke,
             definition=e,
             evolver=self.identity(e.endpoint).model,
             judge=self.identity(e.judge.endpoint).model if e.judge else None,

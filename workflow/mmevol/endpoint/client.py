@@ -95,6 +95,14 @@ def _text(value: object) -> str:
     return value or ""
 
 
+def json_demand(structured: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a request that demand JSON, in the way that an identity names."""
+    if structured == "json_schema":
+        wanted = {"name": "reply", "strict": True, "schema": schema}
+        return {"response_format": {"type": "json_schema", "json_schema": wanted}}
+    return {"response_format": {"type": "json_object"}} if structured == "json_object" else {}
+
+
 class Client:
     """One endpoint as one job uses it. Nothing is started or contacted before the first request."""
 
@@ -121,14 +129,7 @@ class Client:
         value: dict[str, Any] = {"model": e.model, "messages": messages}
         value |= {k: v for k in SENT_IF_SET if (v := getattr(e, k)) is not None}
         value[e.max_tokens_field] = e.max_tokens * more_tokens
-        if e.structured == "json_schema":
-            value["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": "reply", "strict": True, "schema": schema},
-            }
-        elif e.structured == "json_object":
-            value["response_format"] = {"type": "json_object"}
-        return orjson.dumps(value)
+        return orjson.dumps(value | json_demand(e.structured, schema))
 
     async def send(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Send until a complete answer comes. Raises `Outage` (see the module) and `BadInput` (at the start)."""
@@ -146,6 +147,32 @@ class Client:
             self.usage.output_tokens += answer.output_tokens
             self.usage.reasoning_tokens += answer.reasoning_tokens
             return answer
+
+    async def once(
+        self, body: dict[str, Any] | None = None, attempt: int = 0
+    ) -> tuple[int, bytes, dict[str, str], float]:
+        """One plain request, neither counted nor tried again: a question, or with no body the list of models.
+
+        Returns status, body, headers (lower-case names) and seconds. Raises `Outage` where nothing comes back, and `BadInput` as
+        `send`.
+        """
+        await self._start()
+        assert self._session
+        began = time.monotonic()
+        method, path = ("GET", "/models") if body is None else ("POST", "/chat/completions")
+        try:
+            async with self._session.request(
+                method,
+                self._url(path),
+                data=orjson.dumps(body) if body else None,
+                headers={"X-MMEvol-Transport-Attempt": str(attempt)},
+                allow_redirects=False,
+            ) as response:
+                content = self._redacted(await response.read())
+                headers = {k.lower(): v for k, v in response.headers.items()}
+                return response.status, content, headers, time.monotonic() - began
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Outage(f"endpoint {self.name}: no answer ({type(error).__name__})") from error
 
     async def _until_answered(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Try again until an answer comes, or nothing has come to anyone for `patience` seconds since this request began."""
@@ -181,7 +208,7 @@ class Client:
                 if response.status not in RETRIED:
                     raise Outage(self._refused(response.status, content))
                 if response.status in (429, 503):
-                    delay = max(delay, _retry_after(response.headers.get("Retry-After")))
+                    delay = max(delay, retry_after(response.headers.get("Retry-After")))
                     self._pause_until = max(self._pause_until, time.monotonic() + delay)
         except TimeoutError:
             self.usage.errors["timeout"] += 1
@@ -280,7 +307,7 @@ def _filtered(content: bytes) -> bool:
     return code in ("content_filter", "content_policy_violation")
 
 
-def _retry_after(value: str | None) -> float:
+def retry_after(value: str | None) -> float:
     """Seconds from a Retry-After header; dates and nonsense count as none."""
     try:
         return min(300.0, max(0.0, float(value or 0)))

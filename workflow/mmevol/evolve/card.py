@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from mmevol.config.commands import DatasetSettings
+from mmevol.config.commands import DatasetSettings, sft_name
 from mmevol.records import SeedRecord
 
 HUB_LICENCES = {
@@ -78,10 +78,10 @@ def front_matter(settings: DatasetSettings, facts: Facts) -> str:
         "size_categories": [next((name for limit, name in SIZES if size < limit), "n>10M")],
         "task_categories": ["visual-question-answering", "image-text-to-text"],
         "annotations_creators": ["machine-generated"],
-        "tags": ["multimodal", "instruction-tuning", "synthetic", "mmevol"],
+        "tags": ["multimodal", "instruction-tuning", "synthetic", "mmevol"] + ["smoke-only"] * settings.smoke,
         "configs": [
             {"config_name": "lineage", "default": True, "data_files": [{"split": "train", "path": "evolved.parquet"}]},
-            {"config_name": "sft", "data_files": [{"split": "train", "path": "sft.json"}]},
+            {"config_name": "sft", "data_files": [{"split": "train", "path": sft_name(settings.smoke)}]},
         ],
     }
     if "other" in ids:
@@ -150,6 +150,7 @@ def card(settings: DatasetSettings, facts: Facts) -> str:
         settings=settings,
         facts=facts,
         symbolic=settings.evolver.startswith("symbolic"),
+        sft=sft_name(settings.smoke),
         definition=yaml.safe_dump(
             settings.definition.model_dump(mode="json", by_alias=True), sort_keys=False, width=120
         ),

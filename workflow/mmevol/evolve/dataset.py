@@ -5,7 +5,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mmevol.config.commands import DatasetSettings
+from mmevol.config.commands import DatasetSettings, sft_name
 from mmevol.evolve.ask import seed_versions
 from mmevol.evolve.card import Facts, card
 from mmevol.records import QA, Candidate, Outcome, SeedRecord, Version, canonical, turns
@@ -87,12 +87,13 @@ def files_of(settings: DatasetSettings, root: Path) -> tuple[list[Path], list[li
 def dataset(settings: DatasetSettings, *, root: Path, out: Path) -> None:
     """`mmevol evolve dataset`: write ``evolved.parquet``, ``sft.json`` and the card ``README.md`` into `out`, streaming.
 
-    `root`: the study's results.
+    `root`: the study's results. In a smoke study every row and sample has a field ``smoke``, true.
     """
     seeds, rounds = files_of(settings, root)
-    facts, evolved, sft = Facts(), out / "evolved.parquet", out / "sft.json"
+    facts, evolved, sft = Facts(), out / "evolved.parquet", out / sft_name(settings.smoke)
+    mark = {"smoke": True} if settings.smoke else {}
     with (
-        writing(evolved, "version") as add,
+        writing(evolved, "smoke_version" if mark else "version") as add,
         replacing(sft) as temporary,
         open(temporary, "w", encoding="utf-8") as file,
     ):
@@ -100,10 +101,10 @@ def dataset(settings: DatasetSettings, *, root: Path, out: Path) -> None:
         for shard, files in zip(seeds, rounds, strict=True):
             for record, rows in lineages(shard, files):
                 for row in rows:
-                    add(row)
+                    add(row | mark)
                 facts.add(record, rows)
                 for sample in llava_samples(record, rows):
-                    file.write(separator + canonical(sample))
+                    file.write(separator + canonical(sample | mark))
                     separator = ",\n"
         file.write("[]\n" if separator == "[\n" else "\n]\n")
     write_text(out / "README.md", card(settings, facts))

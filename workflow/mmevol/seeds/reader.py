@@ -111,8 +111,16 @@ def record(raw: Raw, where: str, licence: str | None = None) -> SeedRecord:
     """A raw record as a `SeedRecord`; its picture has not been looked at (no ``image_digest``).
 
     `where` names file and record in messages; `licence` is for records that name none. Raises `BadInput` for a field of the
-    wrong shape, boxes outside 0..1 or upside down, a missing key, and a record with neither Q&A nor caption.
+    wrong shape, boxes outside 0..1 or upside down, a missing key, a record with neither Q&A nor caption, and one of a smoke study.
     """
+    if raw.get("smoke"):
+        raise BadInput(
+            file=where,
+            field="smoke",
+            found="a sample that a smoke study made",
+            expected="records that are meant as data",
+            remedy="take other seeds; smoke data are never mixed",
+        )
     name = key(raw)
     if not name:
         raise BadInput(

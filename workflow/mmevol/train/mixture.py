@@ -8,8 +8,8 @@ from mmevol.config import Run
 from mmevol.config.commands import MixtureSettings
 from mmevol.config.train import Entry
 from mmevol.progress import Heartbeat
-from mmevol.records import ASK_LETTER, QA, digest, qa_id, turns
-from mmevol.store import read_dicts, write_json, write_rows
+from mmevol.records import ASK_LETTER, QA, BadInput, digest, qa_id, turns
+from mmevol.store import columns_of, read_dicts, write_json, write_rows
 from mmevol.train.backbone import base_model, load_processor
 from mmevol.train.samples import Conversation, Encoder, Picture, Turn, encode_all, picture_of, read_seeds
 
@@ -27,7 +27,15 @@ def _seed_qas(shards: list[Path]) -> Iterator[tuple[str, str, Turn]]:
 
 
 def _evolved_qas(evolved: Path) -> Iterator[tuple[dict[str, str | int], Turn]]:
-    """The rows of an evolved dataset that survived, each with its turn."""
+    """The rows of an evolved dataset that survived, each with its turn. Raises `BadInput` for one of a smoke study."""
+    if "smoke" in columns_of(evolved):
+        raise BadInput(
+            file=str(evolved),
+            field="smoke",
+            found="a dataset that a smoke study made",
+            expected="a dataset that is meant as data",
+            remedy="take another; smoke data are never mixed",
+        )
     for row in read_dicts(evolved, _EVOLVED):
         if row["outcome"] == "survived":
             yield row, turns(QA(question=row["question"], answer=row["answer"], options=row["options"] or []))

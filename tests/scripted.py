@@ -37,6 +37,8 @@ class Heard:
     body: dict[str, Any]
     headers: dict[str, str]
     text: str
+    path: str = ""
+    query: dict[str, str] = field(default_factory=dict)
 
 
 Script = Callable[[int, Heard], Reply | Any]
@@ -49,6 +51,7 @@ class Server:
         self.heard: list[Heard] = []
         self.answer: Script = lambda n, heard: good(heard.block)
         self.models_status = 200
+        self.models: list[str] = []
         self.running = self.most = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -59,6 +62,7 @@ class Server:
         app = web.Application(client_max_size=2**25)
         app.router.add_post("/v1/chat/completions", self._complete)
         app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/openai/deployments/{name}/chat/completions", self._complete)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -66,13 +70,14 @@ class Server:
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
 
     async def _models(self, _: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": []}, status=self.models_status)
+        data = [{"id": name, "object": "model"} for name in self.models]
+        return web.json_response({"object": "list", "data": data}, status=self.models_status)
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         text = body["messages"][-1]["content"][-1]["text"]
         block = json.loads(re.findall(r"```json\n(.*?)\n```", text, re.DOTALL)[-1])
-        heard = Heard(block, body, dict(request.headers), text)
+        heard = Heard(block, body, dict(request.headers), text, request.path, dict(request.query))
         self.heard.append(heard)
         said = self.answer(len(self.heard) - 1, heard)
         reply = said if isinstance(said, Reply) else Reply(said)

@@ -75,8 +75,8 @@ def doctor(
     ] = False,
 ) -> None:
     """Check this installation, or with --endpoint the endpoints of a study, before anything is spent."""
-    from mmevol.doctor import doctor as examine
-    from mmevol.installation import installation
+    from mmevol.doctor.examination import doctor as examine
+    from mmevol.doctor.installation import installation
 
     raise typer.Exit(examine(study, names or []) if endpoint else installation())
 

@@ -5,46 +5,18 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 
-PINS = Path(__file__).parents[2] / "envs" / "constraints.txt"
+from mmevol.doctor import Row, show
+
+PINS = Path(__file__).parents[3] / "envs" / "constraints.txt"
 """The exact versions that are tested; only a checkout has them."""
 NEEDED = {"": "evolving", "train": "training and predicting", "workflow": "the Snakemake workflow", "dev": "the tests"}
 """What each extra is for; '' is the package itself."""
 FREE = 5e9
 """Bytes on a disk below which a run may fill it."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table: what is asked for, what was found, and what to do about it. ``wrong`` ends with exit code 2."""
-
-    subject: str
-    expected: str
-    found: str
-    verdict: Literal["ok", "wrong", "note"] = "ok"
-    remedy: str = ""
-
-
-def show(title: str, rows: list[Row]) -> None:
-    """Print rows as a table."""
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    names = ("expected", "found", "", "remedy")
-    table = Table(
-        Column("", no_wrap=True), *(Column(n, overflow="fold") for n in names), title=title, title_justify="left"
-    )
-    styles = {"ok": "green", "note": "yellow", "wrong": "red"}
-    for row in rows:
-        verdict = f"[{styles[row.verdict]}]{row.verdict}[/]"
-        table.add_row(
-            row.subject, *(text.replace("[", "\\[") for text in (row.expected, row.found)), verdict, row.remedy
-        )
-    Console().print(table)
 
 
 def pins() -> dict[str, str]:

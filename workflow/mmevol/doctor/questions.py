@@ -72,7 +72,7 @@ def fits(answer: Answer) -> bool:
 
 def dialect_of(text: str) -> str | None:
     """The dialect in which four numbers of a text say where `SQUARE` is; None where they say it in none."""
-    numbers = [float(n) for n in re.findall(r"\d+(?:\.\d+)?", text.replace("x1", "").replace("y1", ""))][-4:]
+    numbers = [float(n) for n in re.findall(r"(?<![A-Za-z\d.])\d+(?:\.\d+)?", text)][-4:]
     if len(numbers) < 4:
         return None
     scales = {"unit": (1, 1), "permille": (1000, 1000), "pixels": SIZE}

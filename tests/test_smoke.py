@@ -205,6 +205,15 @@ def test_the_command_serves_while_another_runs(unused_port: int) -> None:
     assert smoke(0, [sys.executable, "-c", "raise SystemExit(5)"]) == 5
 
 
+@real
+def test_a_port_that_is_taken_is_bad_input() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(BadInput, match="a free port on loopback"):
+            smoke(int(other.getsockname()[1]), ["true"])
+
+
 @pytest.fixture
 def unused_port() -> int:
     with socket.socket() as free:

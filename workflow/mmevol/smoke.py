@@ -35,7 +35,10 @@ def weights() -> Path:
 
 @contextmanager
 def served(port: int, threads: int = 1) -> Iterator[str]:
-    """The base URL of the running server, on loopback; port 0 takes a free one. It ends with the process."""
+    """The base URL of the running server, on loopback; port 0 takes a free one. It ends with the process.
+
+    Raises `BadInput` where a package is missing or the port is taken.
+    """
     path = weights()
     import xllamacpp
 
@@ -47,7 +50,16 @@ def served(port: int, threads: int = 1) -> Iterator[str]:
     settings.n_parallel = 1
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
     settings.verbosity = 1
-    server = xllamacpp.Server(settings)
+    try:
+        server = xllamacpp.Server(settings)
+    except RuntimeError as error:
+        raise BadInput(
+            file="mmevol smoke",
+            field="--port",
+            found=f"{port}: {error}",
+            expected="a free port on loopback",
+            remedy="stop what listens there, or give another port here and in the study's base_url",
+        ) from error
     yield f"{server.listening_address}/v1"
 
 

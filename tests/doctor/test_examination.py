@@ -172,7 +172,7 @@ def test_what_passes_is_tried_again(server: Server) -> None:
     assert rows["Retry-After"].found == "sent: 0.5"
 
 
-@pytest.mark.parametrize("reply", [Reply(status=429), Reply(act="drop")], ids=["429", "gone"])
+@pytest.mark.parametrize("reply", [Reply(status=429), Reply(status=502), Reply(act="drop")], ids=["429", "502", "gone"])
 def test_a_server_that_is_busy_or_gone_is_an_outage(server: Server, reply: Reply) -> None:
     server.answer = lambda n, heard: reply
     with pytest.raises(Outage, match="endpoint e"):
@@ -228,6 +228,11 @@ def test_the_exit_code_says_it(
     said = capsys.readouterr()
     assert ("max_tokens_field" in said.out) == (code != 1)
     assert ("stopped: " in said.err) == (code == 1)
+
+
+def test_a_study_without_the_option_is_a_mistake(server: Server, tmp_path: Path) -> None:
+    assert run("doctor", str(study_file(tmp_path, server))) == 2
+    assert not server.heard
 
 
 def test_an_unknown_name_is_bad_input(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,6 +125,15 @@ def test_an_address_holds_no_key_and_is_one(url: str) -> None:
         Connection(base_url=url)
 
 
+@pytest.mark.parametrize("url", [f"https://me:{SECRET[:9]}@host/v1", f"https://host/v1?key={SECRET[:9]}"])
+def test_a_key_in_an_address_is_not_shown(url: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        resolve({"study": "s", "seeds": {"source": "a.json"}, "endpoints": {"e": {"base_url": url}}}, "s.yaml")
+    assert caught.value.field == "endpoints.e.base_url"
+    assert "https://" in caught.value.found
+    assert SECRET[:9] not in str(caught.value)
+
+
 # --------------------------------------------------------------------------------------------------- pictures by address
 
 

@@ -64,13 +64,12 @@ def report(study: Annotated[Path, typer.Argument(help="study file")] = Path("con
 
 @app.command()
 def doctor(
-    study: Annotated[Path, typer.Argument(help="study file, with --endpoint")] = Path("config/config.yaml"),
+    study: Annotated[Path | None, typer.Argument(help="study file, with --endpoint; the demo's by default")] = None,
     names: Annotated[list[str] | None, typer.Argument(help="its endpoints to examine; all by default")] = None,
     endpoint: Annotated[
         bool,
         typer.Option(
-            "--endpoint",
-            help="ask the running servers whether they are what the study says; costs some thousand tokens",
+            "--endpoint", help="ask the running servers whether they are what the study says (some 1000 tokens)"
         ),
     ] = False,
 ) -> None:
@@ -78,7 +77,9 @@ def doctor(
     from mmevol.doctor.examination import doctor as examine
     from mmevol.doctor.installation import installation
 
-    raise typer.Exit(examine(study, names or []) if endpoint else installation())
+    if study and not endpoint:
+        raise typer.BadParameter("a study is examined with --endpoint")
+    raise typer.Exit(examine(study or Path("config/config.yaml"), names or []) if endpoint else installation())
 
 
 @app.command(context_settings={"allow_interspersed_args": False})

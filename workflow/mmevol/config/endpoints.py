@@ -133,7 +133,7 @@ class Connection(Section):
         parts = urlsplit(url or "https://host")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("https://… or http://…")
-        if "@" in parts.netloc or parts.query or parts.fragment:
+        if "@" in (url or "") or parts.query or parts.fragment:
             raise ValueError("an address alone: keys go by api_key_env, the version by api_version")
         return url
 

@@ -5,6 +5,7 @@
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,8 @@ def _bad(error: ValidationError, raw: dict[str, Any], file: str) -> BadInput:
         remedy = "mend the spelling or take the key out; config/README.md explains every key"
     elif first["type"] == "missing":
         found, remedy = "nothing", "add the key"
+    if place[-1:] == ["base_url"]:
+        found = re.sub(r"(?<=//).*@|[?#].*", "***", found)  # where people put keys
     more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
     return BadInput(
         file=file, field=".".join(place) or "(whole)", found=found[:200] + more, expected=expected, remedy=remedy

@@ -133,6 +133,8 @@ class Examination:
                 break
         else:
             self.limited = {}
+            if all(h.status in RETRIED for h in heard.values()):
+                raise Outage(f"endpoint {self.client.name} answered {_refusal(heard[field])}")
             return Row(
                 "plain question", field, _refusal(heard[field]), "wrong", "mend model or base_url by this message"
             )

@@ -68,8 +68,8 @@ def chosen_option(answer: str, options: list[str]) -> str | None:
 
 
 def bare(text: str) -> str:
-    """A text without what does not tell options apart: case, space around it, a full stop."""
-    return text.strip().rstrip(".").strip().casefold()
+    """A text without what does not tell options apart: case, space around it, full stops at its end."""
+    return re.sub(r"[\s.]+\Z", "", text.strip()).casefold()
 
 
 def invented_box(texts: list[str], objects: list[Object], size: tuple[int, int] | None = None) -> str | None:

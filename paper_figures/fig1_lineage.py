@@ -18,6 +18,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from mmevol.publish.figures import PALETTE, Lineage, color, script
 from mmevol.publish.lineage import LANES, Row, chosen, seed_record
+from mmevol.publish.versions import judged_difficulty
 from mmevol.records import LETTERS, SeedRecord
 
 SIZE = 7.5
@@ -51,7 +52,7 @@ class Card:
 
 def difficulty(row: Row) -> str:
     """The judge's number, as it stands in a card's upper right corner."""
-    number = next((v["value"] for v in row["verdicts"] if v["name"] == "difficulty"), None)
+    number = judged_difficulty(row["verdicts"])
     return "" if number is None else f"difficulty {number:.1f}"
 
 

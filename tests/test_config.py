@@ -134,7 +134,7 @@ WRONG = [
     ("evolve__evolutions__full", {"rounds": "two"}, "evolve.evolutions.full.rounds", "'two'", "integer"),
     ("evolve__evolutions__full", {"rounds": 0}, "evolve.evolutions.full.rounds", "0", "greater"),
     ("evolve__evolutions__full", {"eliminate": {"improved": "x"}}, "evolve.evolutions.full.eliminate.improved", "x", "bool"),
-    ("evolve__evolutions__full", {"directions": {"perceptal": 1}}, "evolve.evolutions.full", "perceptal", "reasoning"),
+    ("evolve__evolutions__full", {"directions": {"perceptal": 1}}, "evolve.evolutions.full.directions", "perceptal", "reasoning"),
     ("evolve__evolutions__full", {"directions": {"perceptual": 0}}, "evolve.evolutions.full", "0", "above 0"),
     ("evolve__evolutions__full", {"directions": {"perceptual": -1}}, "evolve.evolutions.full.directions.perceptual", "-1", ""),
     ("evolve__evolutions__full", {"from": "scratch"}, "evolve.evolutions.full", "scratch", "calls"),

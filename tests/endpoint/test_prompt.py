@@ -13,7 +13,8 @@ from mmevol.endpoint.prompt import Picture, Prompt, key_of, picture_of
 from mmevol.endpoint.schemas import ANSWERS, VERDICTS
 from mmevol.evolve import prompts
 from mmevol.evolve.ask import seed_versions
-from mmevol.records import Object, Request, RequestQA
+from mmevol.evolve.direction import direction
+from mmevol.records import Object, Request, RequestQA, digest
 from scripted import record
 
 PICTURE = Picture("/pics/a.jpg", "d1" * 32, (640, 480))
@@ -146,15 +147,28 @@ def test_a_study_without_pictures_sends_none() -> None:
 
 def test_an_eliminated_parent_that_draws_the_same_direction_again_is_a_new_question() -> None:
     versions = seed_versions(record("a", 2))
-    asked = prompts.evolve(record("a", 2), None, versions, "reasoning", ())
+    asked = prompts.evolve(record("a", 2), None, versions, direction("reasoning"), {}, ())
     keys = {key_of(asked, WHO, draw=round_, attempt=attempt) for round_ in (1, 2, 3) for attempt in range(3)}
     assert len(keys) == 9
 
 
-@pytest.mark.parametrize("name", ["perceptual", "reasoning", "interactive", "fresh", "judge", "blind"])
-def test_instructions_are_the_same_for_every_record(name: str) -> None:
-    text = prompts.instructions(name)
+PINNED = {
+    "perceptual": ("f56ba6cc24216bd8", "615427d748a7"),
+    "reasoning": ("4325cd52096bc27b", "64df7107dcde"),
+    "interactive": ("3623963c8b53402d", "1c548b71cc7c"),
+    "fresh": ("d896ca4073aec624", "6a058ad9ae48"),
+    "judge": ("a5dfe04872b4c49c", ""),
+    "blind": ("93da852bf15ab0c3", ""),
+}
+"""Digests of the instructions, and of the whole prompt. They key paid answers: a change asks everything anew, so mean it."""
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_instructions_are_the_same_for_every_record_and_did_not_change(name: str) -> None:
+    text = direction(name).instructions if PINNED[name][1] else prompts.instructions(name)
     assert text.endswith("\n")
     assert "{{" not in text
     assert "{%" not in text
-    assert len(prompts.prompt_digest(name)) == 12
+    assert digest(text)[:16] == PINNED[name][0]
+    if PINNED[name][1]:
+        assert direction(name).prompt == PINNED[name][1]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmevol.endpoint.ask import Rejected
 from mmevol.evolve.checks import chosen_option, invented_box, normal_skills, read_candidate
+from mmevol.evolve.direction import direction as named
 from mmevol.records import LETTERS, QA, SKILLS, Object, Reason, turns
 from scripted import candidate, record
 
@@ -14,7 +15,7 @@ CUP = "[0.1, 0.2, 0.3, 0.4]"
 
 
 def read(direction: str = "perceptual", checks: bool = True, **changes: Any) -> QA | Rejected:
-    return read_candidate(candidate("q", **changes), RECORD, direction, checks=checks)
+    return read_candidate(candidate("q", **changes), RECORD, named(direction), checks=checks)
 
 
 def reason(direction: str = "perceptual", checks: bool = True, **changes: Any) -> Reason | None:
@@ -58,7 +59,7 @@ def test_what_cannot_be_used_has_its_reason_with_and_without_checks(changes: dic
 
 @pytest.mark.parametrize("item", [None, 5, "text", [], {}, {"id": "q"}])
 def test_what_is_no_candidate_is_a_schema_fault(item: Any) -> None:
-    result = read_candidate(item, RECORD, "reasoning", checks=False)
+    result = read_candidate(item, RECORD, named("reasoning"), checks=False)
     assert isinstance(result, Rejected)
     assert result.reason is Reason.SCHEMA
 

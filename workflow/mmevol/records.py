@@ -18,6 +18,7 @@ Direction = str
 """``perceptual``, ``reasoning``, ``interactive``, a study's own, or ``seed`` (not evolved) and ``fresh`` (written from scratch)."""
 
 DIRECTIONS = ("perceptual", "reasoning", "interactive")
+"""The paper's three (section 3.2), which the embedded teacher knows."""
 
 SKILLS = (
     "grounding",
@@ -180,6 +181,7 @@ class Reason(StrEnum):
     INVENTED_BOX = "invented_box"
     OPTIONS_WITHOUT_ANSWER = "options_without_answer"
     NO_REASONING_CUE = "no_reasoning_cue"
+    DIRECTION_RULE = "direction_rule"
     # eliminated: a valid candidate turned down
     UNJUDGED = "unjudged"
     NOT_IMPROVED = "not_improved"
@@ -229,7 +231,7 @@ class Frontier(Record):
 class Candidate(Record):
     """What a round made of one parent: a valid candidate with its verdicts, or the reason that there is none.
 
-    ``prompt``: digest of the prompt template and schema; ``model``: the evolver's name.
+    ``prompt``: digest of the prompt (instructions, schema, worked examples, what is drawn from); ``model``: the evolver's name.
     """
 
     parent: Version
@@ -288,7 +290,8 @@ class Request(BaseModel):
 
     ``objects``: boxes as numbers in the endpoint's dialect (default: unit, 3 decimals). ``qas``: what to rewrite, judge or answer.
     ``compare_with``: for the judge, the version that each Q&A of ``qas`` is compared with, under the same id.
-    ``data``: the fields of a benchmark judge's task. Tasks and replies:
+    ``family``: the one of `DIRECTIONS` that a study's own direction is like. ``data``: the fields of a benchmark judge's task, or
+    what a direction draws for the record. Tasks and replies:
 
     - ``curate``: caption and objects, no qas -> ``{"qas": [QA …]}``
     - ``evolve``: qas, direction -> ``{"candidates": [{"id": parent id, …QA}]}``
@@ -303,11 +306,17 @@ class Request(BaseModel):
     schema_: Literal["mmevol-request/1"] = Field(default=REQUEST_SCHEMA, alias="schema")
     task: Task
     direction: Direction = ""
+    family: str = ""
     caption: str = ""
     objects: list[Object] = []
     qas: list[RequestQA] = []
     compare_with: list[RequestQA] = []
     data: dict[str, Any] = {}
+
+    @property
+    def aim(self) -> str:
+        """The direction by whose rules a rewrite is made and judged."""
+        return self.family or self.direction
 
 
 class CandidateReply(Record):

@@ -1,10 +1,12 @@
 """What each command may see of a study: a rule's params are these, with defaults left out, so a rule reruns when, and only
 when, one of these keys changes."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
+from mmevol.config.directions import Plugin
 from mmevol.config.endpoints import Connection, Identity
 from mmevol.config.evolve import Budget, Eliminate, Evolution, Judge
 from mmevol.config.section import Fraction, Name, Section, Settings
@@ -72,7 +74,17 @@ class AskSettings(Settings):
     qas_per_request: int = 4
     judge: Judge | None = None
     judge_identity: Identity | None = None
+    second_identity: Identity | None = None
+    plugins: list[Plugin] = Field(default=[], description="the directions that are the study's own")
     images_root: str | None = None
+
+    def asked(self) -> Iterator[tuple[Name, Identity]]:
+        """The endpoints by role: the evolver, then one or two judges."""
+        yield self.evolver, self.evolver_identity
+        if self.judge and self.judge_identity:
+            yield self.judge.endpoint, self.judge_identity
+            if self.judge.second and self.second_identity:
+                yield self.judge.second.endpoint, self.second_identity
 
 
 class ScratchSettings(Settings):
@@ -91,6 +103,7 @@ class EliminateSettings(Settings):
     """`evolve eliminate`: one round of one shard, all thresholds."""
 
     thresholds: Eliminate | None = None
+    judges: list[str] = Field(default=[], description="models of the first and the second judge, where there are two")
 
 
 class DatasetSettings(Settings):
@@ -105,6 +118,7 @@ class DatasetSettings(Settings):
     definition: Evolution
     evolver: str
     judge: str | None = None
+    second_judge: str | None = None
 
 
 def sft_name(smoke: bool) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from mmevol.config.directions import Named
 from mmevol.config.section import Name, Section, switch, switched
 from mmevol.records import DIRECTIONS
 
@@ -12,6 +13,12 @@ class Blind(Section):
     """The blind check: the question put to the judge without image and annotations."""
 
     draws: int = Field(default=4, ge=1, description="for yes/no and options: right in every draw means answered blind")
+
+
+class Second(Section):
+    """A second judge. It sees and compares what the first does; the blind check stays the first's."""
+
+    endpoint: Name = Field(description="another model than the first judge's")
 
 
 class Judge(Section):
@@ -32,6 +39,10 @@ class Judge(Section):
         default=True, description="also judge the seeds against themselves: the difficulty of version 0"
     )
     blind: Blind | None = Field(default=Blind(), json_schema_extra=switch)
+    second: Second | None = Field(
+        default=None,
+        description="its verdicts stand beside the first's, a table says how far they agree, and `eliminate.combine` who decides",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -51,6 +62,11 @@ class Eliminate(Section):
     answered_blind: bool | list[bool] = Field(default=True, description="what the blind check answered right goes")
     near_duplicate: float | list[float] | None = Field(
         default=0.9, description="Jaccard similarity of word 3-grams to an earlier version at which a candidate goes"
+    )
+
+    combine: Literal["first", "both", "either"] = Field(
+        default="first",
+        description="of two judges: the first alone decides, both must let a candidate pass, or one is enough",
     )
 
     def at(self, round_: int) -> "Eliminate":
@@ -88,7 +104,8 @@ class Evolution(Section):
     )
     directions: dict[Name, Annotated[float, Field(ge=0)]] = Field(
         default=dict.fromkeys(DIRECTIONS, 1.0),
-        description="weights; one direction is drawn a record and round. Equal in the paper, 2 : 1 : 1 in the reference code",
+        description="weights; one direction is drawn a record and round. Equal in the paper, 2 : 1 : 1 in the reference code; "
+        "also those of `direction_plugins`",
     )
     checks: bool = Field(default=True, description="the structural gate; off: only what cannot be read fails")
     content_attempts: int = Field(
@@ -124,15 +141,14 @@ class Evolution(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Evolution":
-        for name in self.directions:
-            if name not in DIRECTIONS:
-                raise ValueError(f"directions: no direction {name!r}; known: {', '.join(DIRECTIONS)}")
         if sum(self.directions.values()) <= 0:
             raise ValueError("directions: at least one weight above 0 is needed")
         if self.eliminate:
             for key, value in self.eliminate.model_dump().items():
                 if isinstance(value, list) and len(value) != self.rounds:
                     raise ValueError(f"eliminate.{key}: {len(value)} values for {self.rounds} rounds")
+        if self.eliminate and self.eliminate.combine != "first" and not (self.judge and self.judge.second):
+            raise ValueError(f"eliminate.combine: {self.eliminate.combine} needs a second judge, judge.second")
         if (self.from_ == "scratch") != (self.calls is not None):
             raise ValueError("from: scratch and calls: {same_as: NAME} go together")
         return self
@@ -164,6 +180,10 @@ class Evolve(Section):
     budget: Budget = Field(
         default=Budget(), description="stops a job that has asked that much; each round gives every shard its part anew"
     )
+    direction_plugins: list[Named] = Field(
+        default=[],
+        description="your own (docs/directions.md), by folder (written with a slash) or entry point; their code runs",
+    )
     evolutions: dict[Name, Evolution] = Field(
         default={}, description="ways to evolve, by name; add one for an ablation, `like:` another"
     )
@@ -173,3 +193,42 @@ class Evolve(Section):
         if not (1 <= self.shards <= 256 and self.shards & (self.shards - 1) == 0):
             raise ValueError(f"shards: {self.shards} is not a power of two from 1 to 256")
         return self
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Evolve":
+        names = [p.name for p in self.direction_plugins]
+        if twice := {n for n in names if names.count(n) > 1}:
+            raise ValueError(f"direction_plugins: two are called {', '.join(sorted(twice))}")
+        return self
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {
+        "rounds": 3,
+        "directions": {"perceptual": 1, "reasoning": 1, "interactive": 1},
+        "checks": False,
+        "content_attempts": 5,
+        "qas_per_request": 50,
+        "judge": {
+            "endpoint": "evolver",
+            "compare_with": "parent",
+            "sees_image": False,
+            "sees_annotations": False,
+            "blind": False,
+        },
+        "eliminate": {
+            "improved": True,
+            "min_difficulty": 0,
+            "faithful": False,
+            "image_needed": False,
+            "answered_blind": False,
+            "near_duplicate": None,
+        },
+    }
+}
+"""What ``preset: NAME`` writes into an evolution: as the paper has it, and as the reference code does it."""
+
+PRESETS["reference"] = PRESETS["paper"] | {
+    "directions": {"perceptual": 2, "reasoning": 1, "interactive": 1},
+    "judge": PRESETS["paper"]["judge"] | {"compare_with": "seed"},
+}

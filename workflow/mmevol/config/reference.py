@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mmevol.config.evolve import PRESETS
 from mmevol.config.resolve import LIKENESS
 from mmevol.config.section import Section
 from mmevol.config.study import Study
@@ -25,6 +26,8 @@ models in `workflow/mmevol/config/`, which are the only definition of keys and d
   what it does not say has the default below. An unknown key is an error.
 - **Likeness.** `like: NAME` in an evolution, backbone or arm, and `same_as: NAME` in an endpoint, copy the entry of that name;
   keys that stand beside it replace whole values.
+- **Presets.** `preset: paper` or `preset: reference` in an evolution writes out the keys that do as the paper says, or as its code
+  does (`docs/fidelity.md` lists them); keys that stand beside it replace whole values, and it replaces what `like:` copies.
 - **Gates** (`judge`, `blind`, `eliminate`) are sections, or `true` for the section's defaults, or `false` for none.
 - **Thresholds** in `eliminate` are one value, or a list with one value a round.
 - **What reruns.** A rule sees only the keys that its command uses, so a changed threshold asks nothing and a changed colour trains
@@ -47,14 +50,15 @@ Editors check a study while you type when its first line is `# yaml-language-ser
 
 
 def schema() -> Schema:
-    """The JSON schema of a study file: the models', and what reading resolves besides (gates as booleans, likeness)."""
+    """The JSON schema of a study file: the models', and what reading resolves besides (gates as booleans, likeness, presets)."""
     whole = described()
-    for path, word in LIKENESS.items():
+    words: list[tuple[tuple[str, ...], str, Schema]] = [(path, w, {"type": "string"}) for path, w in LIKENESS.items()]
+    for path, word, value in [*words, (("evolve", "evolutions"), "preset", {"enum": list(PRESETS)})]:
         node = whole
         for part in path:
             node = _deref(node, whole)["properties"][part]
         entries = node["patternProperties"]
-        alike = {"type": "object", "properties": {word: {"type": "string"}}, "required": [word]}
+        alike = {"type": "object", "properties": {word: value}, "required": [word]}
         for pattern, entry in entries.items():
             entries[pattern] = {"anyOf": [entry, alike]}
     return whole

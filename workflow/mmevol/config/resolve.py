@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from mmevol.config.evolve import PRESETS
 from mmevol.config.study import Study
-from mmevol.records import BadInput
+from mmevol.records import DIRECTIONS, BadInput
 
 
 def _likeness(section: dict[str, Any], word: str, where: str, file: str) -> dict[str, Any]:
@@ -43,6 +44,25 @@ def _likeness(section: dict[str, Any], word: str, where: str, file: str) -> dict
     return done
 
 
+def _preset(evolutions: dict[str, Any], file: str) -> dict[str, Any]:
+    """Evolutions with every ``preset: NAME`` replaced by the keys that it stands for; keys beside it win."""
+
+    def written_out(name: str, entry: Any) -> Any:
+        if not isinstance(entry, dict) or "preset" not in entry:
+            return entry
+        if entry["preset"] not in PRESETS:
+            raise BadInput(
+                file=file,
+                field=f"evolve.evolutions.{name}.preset",
+                found=repr(entry["preset"]),
+                expected=f"one of: {', '.join(PRESETS)}",
+                remedy="name one of them, or write the keys out",
+            )
+        return PRESETS[entry["preset"]] | {k: v for k, v in entry.items() if k != "preset"}
+
+    return {name: written_out(name, entry) for name, entry in evolutions.items()}
+
+
 LIKENESS: dict[tuple[str, ...], str] = {
     ("endpoints",): "same_as",
     ("evolve", "evolutions"): "like",
@@ -54,6 +74,7 @@ LIKENESS: dict[tuple[str, ...], str] = {
 
 def resolve(raw: dict[str, Any], file: str) -> Study:
     """Resolve and validate the content of a study file. Raises `BadInput` that names file, field, found, expected, remedy."""
+    raw = _replaced(raw, ("evolve", "evolutions"), lambda section: _preset(section, file))
     for path, word in LIKENESS.items():
         raw = _replaced(raw, path, lambda section, word=word, path=path: _likeness(section, word, ".".join(path), file))
     try:
@@ -141,10 +162,38 @@ def _check_names(study: Study, file: str) -> None:
     if study.seeds.curate:
         known("seeds.curate.endpoint", study.seeds.curate.endpoint, study.endpoints)
     rewriting: list[str] = []
+    plugins = {p.name: p for p in study.evolve.direction_plugins}
     for name, e in study.evolve.evolutions.items():
         where = f"evolve.evolutions.{name}"
         known(f"{where}.endpoint", e.endpoint, study.endpoints)
         known(f"{where}.judge.endpoint", e.judge.endpoint if e.judge else None, study.endpoints)
+        if e.judge and e.judge.second:
+            known(f"{where}.judge.second.endpoint", e.judge.second.endpoint, study.endpoints)
+            first, second = study.two_judges(name)
+            if first == second:
+                raise BadInput(
+                    file=file,
+                    field=f"{where}.judge.second.endpoint",
+                    found=f"{e.judge.second.endpoint}, whose model is {second}",
+                    expected="another model than the first judge's: verdicts carry the model's name",
+                    remedy="name an endpoint with another model",
+                )
+        for direction in e.directions:
+            known(
+                f"{where}.directions",
+                direction,
+                [*DIRECTIONS, *plugins],
+                "mend the name, or name the direction's folder in evolve.direction_plugins",
+            )
+            own = plugins.get(direction)
+            if own and not own.base and study.endpoints[e.endpoint].launch == "embedded":
+                raise BadInput(
+                    file=file,
+                    field=f"{where}.directions.{direction}",
+                    found=f"a direction without `base`, and {e.endpoint}, the embedded teacher",
+                    expected="a direction that says which of the three it is like: the teacher knows no other",
+                    remedy=f"write base: into direction.yaml of {own.source}, or take another endpoint",
+                )
         known(
             f"{where}.calls.same_as",
             e.calls.same_as if e.calls else None,

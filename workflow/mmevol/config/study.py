@@ -210,6 +210,13 @@ class Study(Section):
             n for n, e in self.evolve.evolutions.items() if e.from_ == "seeds" and e.eliminate and e.endpoint in names
         ]
 
+    def two_judges(self, evolution: str) -> list[str]:
+        """The models of first and second judge; empty where there is no second."""
+        judge = self.evolve.evolutions[evolution].judge
+        if not (judge and judge.second):
+            return []
+        return [self.identity(name).model for name in (judge.endpoint, judge.second.endpoint)]
+
     def faults(self, evolution: str) -> str:
         """The fault rates of an evolution's evolver, as JSON."""
         faults = self.endpoints[self.evolve.evolutions[evolution].endpoint].faults
@@ -263,8 +270,9 @@ class Study(Section):
         )
 
     def ask_settings(self, evolution: str, round_: int) -> AskSettings:
-        """Of `evolve ask`. Round 0 judges the seeds."""
+        """Of `evolve ask`. Round 0 judges the seeds, by the first judge."""
         e = self.evolve.evolutions[evolution]
+        judge = e.judge.model_copy(update={"second": None}) if e.judge and round_ == 0 else e.judge
         return AskSettings(
             seed=self.seed,
             shards=self.evolve.shards,
@@ -275,8 +283,10 @@ class Study(Section):
             checks=e.checks,
             content_attempts=e.content_attempts,
             qas_per_request=e.qas_per_request,
-            judge=e.judge,
-            judge_identity=self.identity(e.judge.endpoint) if e.judge else None,
+            judge=judge,
+            judge_identity=self.identity(judge.endpoint) if judge else None,
+            second_identity=self.identity(judge.second.endpoint) if judge and judge.second else None,
+            plugins=[p for p in self.evolve.direction_plugins if p.name in e.directions and round_ > 0],
             images_root=self.images_root,
         )
 
@@ -297,7 +307,10 @@ class Study(Section):
         """Of `evolve eliminate`."""
         e = self.evolve.evolutions[evolution]
         thresholds = e.eliminate.at(round_) if e.eliminate else None
-        return EliminateSettings(thresholds=thresholds if e.judge or not thresholds else thresholds.unjudged())
+        return EliminateSettings(
+            thresholds=thresholds if e.judge or not thresholds else thresholds.unjudged(),
+            judges=self.two_judges(evolution),
+        )
 
     def dataset_settings(self, evolution: str) -> DatasetSettings:
         """Of `evolve dataset`."""
@@ -312,6 +325,7 @@ class Study(Section):
             definition=e,
             evolver=self.identity(e.endpoint).model,
             judge=self.identity(e.judge.endpoint).model if e.judge else None,
+            second_judge=next(iter(self.two_judges(evolution)[1:]), None),
         )
 
     def base_settings(self, backbone: str) -> BaseSettings:

@@ -30,7 +30,13 @@ QA_FIELDS = {
     "steps": {"type": "array", "items": STEP},
 }
 
-CANDIDATES = _list("candidates", _object(id=TEXT, **QA_FIELDS))
+
+def candidates_with(own: dict[str, Any]) -> dict[str, Any]:
+    """The reply of a direction: candidates with `own` properties laid over the usual ones, or added."""
+    return _list("candidates", _object(id=TEXT, **QA_FIELDS | own))
+
+
+CANDIDATES = candidates_with({})
 VERDICTS = _list(
     "verdicts",
     _object(

@@ -19,6 +19,7 @@ from mmevol.endpoint.prompt import picture_of
 from mmevol.evolve import prompts
 from mmevol.evolve.blind import answered_blind
 from mmevol.evolve.checks import read_candidate
+from mmevol.evolve.direction import Direction, direction
 from mmevol.evolve.judge import verdicts
 from mmevol.progress import Heartbeat
 from mmevol.records import (
@@ -76,53 +77,54 @@ def with_frontier(seeds: Path, frontier: Path | None) -> Iterator[tuple[SeedReco
 
 
 class RoundAsker:
-    """What one round does with a record. `evolver` and `judge` may share an endpoint, never an `Asker`."""
+    """What one round does with a record. Evolver and `judges` (none, one or two) may share an endpoint, never an `Asker`."""
 
-    def __init__(self, settings: AskSettings, evolver: Asker, judge: Asker | None) -> None:
-        self.settings, self.evolver, self.judge = settings, evolver, judge
+    def __init__(self, settings: AskSettings, evolver: Asker, judges: list[Asker]) -> None:
+        self.settings, self.evolver, self.judges = settings, evolver, judges
+        self.plugins = {p.name: p for p in settings.plugins}
 
     async def record(self, item: tuple[SeedRecord, list[Version]]) -> tuple[list[Candidate], list[Try]]:
         """The candidates of a record's parents, one row a parent, sorted by parent id, and every attempt to get them."""
         record, parents = item
         s = self.settings
-        direction = draw_direction(s.directions, s.seed, record.key, s.round)
+        name = draw_direction(s.directions, s.seed, record.key, s.round)
         chunks = [parents[i : i + s.qas_per_request] for i in range(0, len(parents), s.qas_per_request)]
         tries: list[Try] = []
-        done = await asyncio.gather(*(self.chunk(record, chunk, direction, tries) for chunk in chunks))
+        done = await asyncio.gather(*(self.chunk(record, chunk, name, tries) for chunk in chunks))
         candidates = sorted((c for part in done for c in part), key=lambda c: c.parent.id)
         return candidates, sorted(tries, key=lambda t: t.key)
 
-    async def chunk(
-        self, record: SeedRecord, parents: list[Version], direction: str, tries: list[Try]
-    ) -> list[Candidate]:
+    async def chunk(self, record: SeedRecord, parents: list[Version], name: str, tries: list[Try]) -> list[Candidate]:
         """Rewrite some Q&A of a record in one request, then judge what is valid."""
-        n, attempts = self.settings.round, self.settings.content_attempts
-        made, failed = await rewrite(
-            self.evolver, record, parents, direction, self.settings, draw=n, attempts=attempts, tries=tries
+        n, attempts, toward = (
+            self.settings.round,
+            self.settings.content_attempts,
+            direction(name, self.plugins.get(name)),
         )
-        said = await self.judged(record, parents, made, direction) if self.judge and self.settings.judge else {}
+        made, failed = await rewrite(
+            self.evolver, record, parents, toward, self.settings, draw=n, attempts=attempts, tries=tries
+        )
+        said = await self.judged(record, parents, made, toward) if made and self.judges else {}
         return [
             Candidate(
                 parent=parent,
                 round=self.settings.round,
-                direction=direction,
+                direction=name,
                 version=made.get(parent.id),
                 failed=failed.get(parent.id),
                 verdicts=said.get(parent.id, []),
-                prompt=prompts.prompt_digest(direction),
+                prompt=toward.prompt,
                 model=self.evolver.client.identity.model,
             )
             for parent in parents
         ]
 
     async def judged(
-        self, record: SeedRecord, parents: list[Version], made: dict[str, Version], direction: str
+        self, record: SeedRecord, parents: list[Version], made: dict[str, Version], toward: Direction
     ) -> dict[str, list[Verdict]]:
-        """The verdicts of judge and blind check, by parent id."""
-        judge, settings = self.judge, self.settings.judge
-        assert judge and settings
-        if not made:
-            return {}
+        """The verdicts of the judges and the blind check, by parent id."""
+        settings, attempts = self.settings.judge, self.settings.content_attempts
+        assert settings
         seeds = {v.line: v.qa for v in seed_versions(record)}
         pairs = [
             (made[p.id].id, made[p.id].qa, p.qa if settings.compare_with == "parent" else seeds[p.line])
@@ -130,12 +132,17 @@ class RoundAsker:
             if p.id in made
         ]
         picture = picture_of(record, self.settings.images_root)
-        attempts = self.settings.content_attempts
-        by_id = await verdicts(judge, settings, record, picture, direction, pairs, attempts=attempts)
+        aim = (toward.name, toward.base)
+        by_id: dict[str, list[Verdict]] = {}
+        for said in await asyncio.gather(
+            *(verdicts(judge, settings, record, picture, aim, pairs, attempts=attempts) for judge in self.judges)
+        ):
+            for id_, some in said.items():
+                by_id.setdefault(id_, []).extend(some)
         if settings.blind:
             draws = settings.blind.draws
             checks = await asyncio.gather(
-                *(answered_blind(judge, v, draws=draws, attempts=attempts) for v in made.values())
+                *(answered_blind(self.judges[0], v, draws=draws, attempts=attempts) for v in made.values())
             )
             for version, verdict in zip(made.values(), checks, strict=True):
                 if verdict and version.id in by_id:
@@ -147,7 +154,7 @@ async def rewrite(
     asker: Asker,
     record: SeedRecord,
     parents: list[Version],
-    direction: str,
+    toward: Direction,
     settings: AskSettings | ScratchSettings,
     *,
     draw: int,
@@ -155,12 +162,12 @@ async def rewrite(
     tries: list[Try] | None = None,
 ) -> tuple[dict[str, Version], dict[str, Reason]]:
     """Ask for a candidate of each parent: the structurally valid ones by parent id, and why the others have none."""
-    by_id = {p.id: p for p in parents}
+    by_id, data = {p.id: p for p in parents}, toward.data(settings.seed, record.key, draw)
     picture = picture_of(record, settings.images_root)
     size = picture.sent(settings.evolver_identity) if picture else None
 
     def prompt(ids: Any, errors: tuple[str, ...]) -> Any:
-        return prompts.evolve(record, picture, [by_id[i] for i in ids], direction, errors)
+        return prompts.evolve(record, picture, [by_id[i] for i in ids], toward, data, errors)
 
     def read(reply: dict[str, Any], ids: Any) -> tuple[dict[str, QA], dict[str, Rejected]]:
         good: dict[str, QA] = {}
@@ -169,7 +176,7 @@ async def rewrite(
         for item in items if isinstance(items, list) else []:
             id_ = item.get("id") if isinstance(item, dict) else None
             if id_ in ids and id_ not in good:
-                result = read_candidate(item, record, direction, checks=settings.checks, size=size)
+                result = read_candidate(item, record, toward, checks=settings.checks, size=size)
                 (bad if isinstance(result, Rejected) else good)[id_] = result  # type: ignore[assignment,index]
         return good, bad
 
@@ -178,12 +185,12 @@ async def rewrite(
     )
     made = {
         i: Version(
-            id=qa_id(record.key, i, draw, direction, qa),
+            id=qa_id(record.key, i, draw, toward.name, qa),
             line=by_id[i].line,
             record=record.key,
             parent=i,
             round=draw,
-            direction=direction,
+            direction=toward.name,
             qa=qa,
         )
         for i, qa in found.items()
@@ -194,16 +201,13 @@ async def rewrite(
 class SeedJudge(RoundAsker):
     """Round 0: the seeds judged against themselves, which gives the difficulty of version 0."""
 
-    async def chunk(
-        self, record: SeedRecord, parents: list[Version], direction: str, tries: list[Try]
-    ) -> list[Candidate]:
+    async def chunk(self, record: SeedRecord, parents: list[Version], name: str, tries: list[Try]) -> list[Candidate]:
         """Judge seed Q&A as they are."""
-        judge, settings = self.judge, self.settings.judge
-        assert judge and settings
+        settings, attempts = self.settings.judge, self.settings.content_attempts
+        assert settings
         picture = picture_of(record, self.settings.images_root)
         pairs = [(p.id, p.qa, p.qa) for p in parents]
-        attempts = self.settings.content_attempts
-        by_id = await verdicts(judge, settings, record, picture, "seed", pairs, attempts=attempts)
+        by_id = await verdicts(self.judges[0], settings, record, picture, ("seed", ""), pairs, attempts=attempts)
         return [
             Candidate(
                 parent=p, round=0, direction="seed", version=p, failed=None, verdicts=by_id.get(p.id, []), model="seed"
@@ -218,6 +222,12 @@ def tries_of(candidates: Path) -> Path:
     return candidates.with_suffix(".tries.jsonl")
 
 
+def requests_of(askers: list[Asker]) -> dict[str, int]:
+    """How many answers a job's data rest on, by task; a second judge's are counted apart."""
+    counted = sum((asker.requests for asker in askers[:2]), Counter[str]())
+    return dict(counted) | {f"second {task}": n for asker in askers[2:] for task, n in asker.requests.items()}
+
+
 async def _ask(
     settings: AskSettings, run: Run, *, shard: int, seeds: Path, frontier: Path | None, out: Path, usage: Path
 ) -> None:
@@ -226,11 +236,8 @@ async def _ask(
     total = sum(1 for _ in with_frontier(seeds, frontier))
     with ReplyStore(buckets_of(shard, settings.shards), job=job) as store, Heartbeat(run, job=job, total=total) as beat:
         async with Clients(run, settings.shards) as clients:
-            askers = [evolver := Asker(clients.client(settings.evolver, settings.evolver_identity), store)]
-            judge = None
-            if settings.judge and settings.judge_identity:
-                askers.append(judge := Asker(clients.client(settings.judge.endpoint, settings.judge_identity), store))
-            worker = (SeedJudge if settings.round == 0 else RoundAsker)(settings, evolver, judge)
+            askers = [Asker(clients.client(name, who), store) for name, who in settings.asked()]
+            worker = (SeedJudge if settings.round == 0 else RoundAsker)(settings, askers[0], askers[1:])
             width = 2 * sum(a.client.connection.concurrency for a in askers)
             with (
                 writing(out, "candidate") as add,
@@ -243,7 +250,7 @@ async def _ask(
                     if settings.evolver_identity.provider == "embedded":
                         log.writelines(canonical(asdict(t)) + "\n" for t in tries)
                     beat.advance(1, **clients.facts())
-            write_json(out.with_suffix(".json"), {"requests": dict(sum((a.requests for a in askers), Counter()))})
+            write_json(out.with_suffix(".json"), {"requests": requests_of(askers)})
             clients.write_usage(usage, time.monotonic() - began)
 
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from mmevol.endpoint.ask import Rejected
 from mmevol.endpoint.dialect import BOX
+from mmevol.evolve.direction import Direction
 from mmevol.records import LETTERS, QA, SKILLS, CandidateReply, Object, Reason, SeedRecord
 
 META = re.compile(
@@ -15,13 +16,6 @@ META = re.compile(
     re.IGNORECASE,
 )
 """Words by which a question speaks of its own making."""
-
-CUE = re.compile(
-    r"\b(?:step[- ]by[- ]step|think|reason(?:ing)?|explain|justify|walk (?:me )?through|show (?:how|your)|work (?:it )?out"
-    r"|why|how (?:do|did|can) you (?:know|tell)|before (?:you )?(?:answer|conclud)\w*)\b",
-    re.IGNORECASE,
-)
-"""A request to reason, as the reasoning direction ends its questions."""
 
 BOX_TOLERANCE = 0.0015
 """Coordinates are written with three decimals, some models cut instead of rounding; or they are whole pixels."""
@@ -85,7 +79,7 @@ def invented_box(texts: list[str], objects: list[Object], size: tuple[int, int] 
 
 
 def read_candidate(
-    item: Any, record: SeedRecord, direction: str, *, checks: bool, size: tuple[int, int] | None = None
+    item: Any, record: SeedRecord, direction: Direction, *, checks: bool, size: tuple[int, int] | None = None
 ) -> QA | Rejected:
     """A reply item as a Q&A, or the fault that it has. Without `checks`, only what cannot be read is a fault.
 
@@ -114,17 +108,17 @@ def read_candidate(
     except ValidationError as error:
         first = error.errors()[0]
         return Rejected(Reason.SCHEMA, f"field {'.'.join(str(p) for p in first['loc'])}: {first['msg']}")
-    return (structural_fault(qa, record, direction, size) if checks else None) or qa
+    return (direction.unfit(item) or structural_fault(qa, record, direction, size) if checks else None) or qa
 
 
 def structural_fault(
-    qa: QA, record: SeedRecord, direction: str, size: tuple[int, int] | None = None
+    qa: QA, record: SeedRecord, direction: Direction, size: tuple[int, int] | None = None
 ) -> Rejected | None:
-    """Meta words, a missing cue to reason, boxes that are not the record's."""
+    """Meta words, what the direction's validators say, boxes that are not the record's."""
     if match := META.search(qa.question):
         return Rejected(Reason.META_WORDS, f"the question speaks of {match[0]!r}; ask about the picture only")
-    if direction == "reasoning" and not CUE.search(re.split(r"(?<=[.?!])\s+", qa.question)[-1]):
-        return Rejected(Reason.NO_REASONING_CUE, "the question must end with a cue to reason step by step")
+    if fault := direction.fault(qa, record):
+        return fault
     texts = [
         qa.question,
         qa.answer,

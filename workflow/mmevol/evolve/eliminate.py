@@ -5,7 +5,7 @@ Each parent that was sent ends in exactly one outcome. What is eliminated or fai
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -32,11 +32,38 @@ def text_of(qa: QA) -> str:
     return " ".join([qa.question, *qa.options, qa.answer])
 
 
-def elimination(candidate: Candidate, history: list[str], t: Eliminate) -> Reason | None:
-    """Why a valid candidate goes, or None if it stays. `history`: texts of the line's earlier versions, the parent's included."""
+def elimination(candidate: Candidate, history: list[str], t: Eliminate, judges: Sequence[str] = ()) -> Reason | None:
+    """Why a valid candidate goes, or None if it stays.
+
+    `history`: texts of the line's earlier versions, the parent's included. `judges`: models of the first and the second judge,
+    where there are two; of the reasons that they give, the first one's stands.
+    """
     assert candidate.version
-    said = {v.name: v.value for v in candidate.verdicts}
-    if not said and (t.improved or t.faithful or t.image_needed or t.min_difficulty):
+    names: Sequence[str | None] = judges or [None]
+    each = [turned_down(said(candidate, name), t) for name in names]
+    match t.combine:
+        case "first":
+            why = each[0]
+        case "both":
+            why = next(filter(None, each), None)
+        case "either":
+            why = each[0] if all(each) else None
+    if why:
+        return why
+    text = text_of(candidate.version.qa)
+    if t.near_duplicate is not None and any(likeness(text, old) >= t.near_duplicate for old in history):  # type: ignore[operator]
+        return Reason.NEAR_DUPLICATE
+    return None
+
+
+def said(candidate: Candidate, judge: str | None) -> dict[str, float]:
+    """The verdicts of one judge, or of all, by name; the one blind check counts with each."""
+    return {v.name: v.value for v in candidate.verdicts if judge in (None, v.judge) or v.name == "answered_blind"}
+
+
+def turned_down(said: dict[str, float], t: Eliminate) -> Reason | None:
+    """What a judge's verdicts have against a candidate."""
+    if not said.keys() - {"answered_blind"} and (t.improved or t.faithful or t.image_needed or t.min_difficulty):
         return Reason.UNJUDGED
     if t.faithful and said.get("faithful") == 0:
         return Reason.UNFAITHFUL
@@ -48,9 +75,6 @@ def elimination(candidate: Candidate, history: list[str], t: Eliminate) -> Reaso
         return Reason.NOT_IMPROVED
     if said.get("difficulty", 10) < t.min_difficulty:  # type: ignore[operator]
         return Reason.TOO_EASY
-    text = text_of(candidate.version.qa)
-    if t.near_duplicate is not None and any(likeness(text, old) >= t.near_duplicate for old in history):  # type: ignore[operator]
-        return Reason.NEAR_DUPLICATE
     return None
 
 
@@ -90,7 +114,7 @@ def eliminate(
     sent: set[str] = set()
     with writing(frontier, "frontier") as keep, writing(outcomes, "outcome") as tell:
         for c, history in judged(candidates, before):
-            outcome = outcome_of(c, history, settings.thresholds)
+            outcome = outcome_of(c, history, settings)
             survived = outcome.outcome == "survived"
             assert c.parent.id not in sent, f"parent {c.parent.id} was sent twice"
             sent.add(c.parent.id)
@@ -105,9 +129,10 @@ def eliminate(
     write_json(ledger, closed(counts, len(sent)) | json.loads(requests.read_text()))
 
 
-def outcome_of(c: Candidate, history: list[str], thresholds: Eliminate | None) -> Outcome:
+def outcome_of(c: Candidate, history: list[str], settings: EliminateSettings) -> Outcome:
     """What became of a parent in this round."""
-    why = c.failed or (elimination(c, history, thresholds) if thresholds else None)
+    t = settings.thresholds
+    why = c.failed or (elimination(c, history, t, settings.judges) if t else None)
     return Outcome(
         record=c.parent.record,
         line=c.parent.line,

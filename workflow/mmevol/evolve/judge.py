@@ -33,20 +33,20 @@ async def verdicts(
     settings: Judge,
     record: SeedRecord,
     picture: Picture | None,
-    direction: str,
+    aim: tuple[str, str],
     pairs: list[tuple[str, QA, QA]],
     *,
     attempts: int,
 ) -> dict[str, list[Verdict]]:
     """The judge's verdicts by candidate id; a candidate for which no usable verdict came is absent.
 
-    `pairs`: id, candidate, and what it is compared with.
+    `aim`: the direction and its family; `pairs`: id, candidate, and what it is compared with.
     """
 
     def prompt(ids: Any, errors: tuple[str, ...]) -> Any:
         asked = [pair for pair in pairs if pair[0] in ids]
         shown = record if settings.sees_annotations else None
-        return prompts.judge(shown, picture if settings.sees_image else None, direction, asked, errors)
+        return prompts.judge(shown, picture if settings.sees_image else None, *aim, asked, errors)
 
     found, _ = await asker.items([p[0] for p in pairs], prompt, _read, record=record.key, attempts=attempts)
     name = asker.client.identity.model

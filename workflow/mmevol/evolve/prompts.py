@@ -1,28 +1,19 @@
-"""The prompts of the evolution: a template a direction or role, and the request block that ends each."""
+"""The prompts of the evolution: a direction's or a role's instructions, and the request block that ends each."""
 
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
-
-import jinja2
+from typing import Any
 
 from mmevol.endpoint.prompt import Picture, Prompt
-from mmevol.endpoint.schemas import ANSWERS, CANDIDATES, VERDICTS
-from mmevol.records import QA, Request, RequestQA, SeedRecord, Version, canonical, digest
+from mmevol.endpoint.schemas import ANSWERS, VERDICTS
+from mmevol.evolve.direction import SHARED, Direction, environment
+from mmevol.records import QA, Request, RequestQA, SeedRecord, Version
 
 
 @cache
-def instructions(name: str) -> str:
-    """The rendered text of ``prompts/<name>.jinja``: the same for every record, so that it is a cached prefix."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "prompts")
-    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.get_template(f"{name}.jinja").render().strip() + "\n"
-
-
-@cache
-def prompt_digest(name: str) -> str:
-    """12 hex digits over instructions and reply schema: which prompt made a candidate, for its lineage."""
-    return digest(instructions(name), canonical(CANDIDATES))[:12]
+def instructions(role: str) -> str:
+    """The rendered text of ``prompts/<role>.jinja``: the same for every record, so that it is a cached prefix."""
+    return environment(SHARED).get_template(f"{role}.jinja").render().strip() + "\n"
 
 
 def request_qa(id_: str, qa: QA) -> RequestQA:
@@ -31,23 +22,31 @@ def request_qa(id_: str, qa: QA) -> RequestQA:
 
 
 def evolve(
-    record: SeedRecord, picture: Picture | None, parents: Sequence[Version], direction: str, errors: tuple[str, ...]
+    record: SeedRecord,
+    picture: Picture | None,
+    parents: Sequence[Version],
+    direction: Direction,
+    data: dict[str, Any],
+    errors: tuple[str, ...],
 ) -> Prompt:
-    """Rewrite the parents in a direction (or write fresh Q&A into their places)."""
+    """Rewrite the parents in a direction (or write fresh Q&A into their places). `data`: what was drawn for the record."""
     request = Request(
-        task="fresh" if direction == "fresh" else "evolve",
-        direction=direction,
+        task="fresh" if direction.name == "fresh" else "evolve",
+        direction=direction.name,
+        family=direction.base,
         caption=record.caption,
         objects=record.objects,
         qas=[request_qa(p.id, p.qa) for p in parents],
+        data=data,
     )
-    return Prompt(instructions(direction), request, CANDIDATES, picture, errors)
+    return Prompt(direction.instructions, request, direction.schema, picture, errors)
 
 
 def judge(
     record: SeedRecord | None,
     picture: Picture | None,
     direction: str,
+    family: str,
     pairs: Sequence[tuple[str, QA, QA]],
     errors: tuple[str, ...],
 ) -> Prompt:
@@ -55,6 +54,7 @@ def judge(
     request = Request(
         task="judge",
         direction=direction,
+        family=family,
         caption=record.caption if record else "",
         objects=record.objects if record else [],
         qas=[request_qa(i, candidate) for i, candidate, _ in pairs],

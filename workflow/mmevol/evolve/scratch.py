@@ -14,8 +14,8 @@ from pathlib import Path
 from mmevol.config import Run, ScratchSettings
 from mmevol.endpoint.ask import Asker, in_order
 from mmevol.endpoint.client import Clients
-from mmevol.evolve import prompts
 from mmevol.evolve.ask import rewrite, with_frontier
+from mmevol.evolve.direction import direction
 from mmevol.evolve.eliminate import closed, text_of
 from mmevol.progress import Heartbeat
 from mmevol.records import Candidate, Outcome, Reason, SeedRecord, Version
@@ -42,10 +42,11 @@ async def fresh(
 ) -> list[Row]:
     """The rows of a record: in each call, the seed Q&A name the places that are filled anew."""
     rows: list[Row] = []
+    anew = direction("fresh")
     seen = {text_of(p.qa) for p in parents}
     for draw in range(1, calls + 1):
         places = parents[: settings.qas_per_request]
-        made, failed = await rewrite(asker, record, places, "fresh", settings, draw=draw, attempts=1)
+        made, failed = await rewrite(asker, record, places, anew, settings, draw=draw, attempts=1)
         for parent in places:
             version = made.get(parent.id)
             again = version is not None and text_of(version.qa) in seen
@@ -57,7 +58,7 @@ async def fresh(
                 direction="fresh",
                 version=version,
                 failed=failed.get(parent.id),
-                prompt=prompts.prompt_digest("fresh"),
+                prompt=anew.prompt,
                 model=asker.client.identity.model,
             )
             outcome = Outcome(

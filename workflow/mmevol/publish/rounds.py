@@ -10,6 +10,7 @@ from typing import Any
 from mmevol.config.publish import RoundsSettings
 from mmevol.publish.provenance import record
 from mmevol.publish.table import Cell, Table, write_table
+from mmevol.publish.versions import judged_difficulty
 from mmevol.records import DIRECTIONS, Reason
 from mmevol.store import read_dicts
 
@@ -65,10 +66,9 @@ class Round:
         self.qas += 1
         self.skills += len(row["version"]["qa"]["skills"])
         self.steps += len(row["version"]["qa"]["steps"])
-        for verdict in verdicts:
-            if verdict["name"] == "difficulty":
-                self.known += 1
-                self.difficulty += verdict["value"]
+        if (value := judged_difficulty(verdicts)) is not None:
+            self.known += 1
+            self.difficulty += value
 
     def check(self) -> None:
         """Raise `AssertionError` where the ledger does not close."""

@@ -71,6 +71,11 @@ def objects(dataset: Path) -> dict[str, Counter[str]]:
     return found
 
 
+def judged_difficulty(verdicts: list[dict[str, Any]]) -> float | None:
+    """The difficulty that the judge gives; of two judges the first, whose verdicts stand first."""
+    return next((v["value"] for v in verdicts if v["name"] == "difficulty"), None)
+
+
 def difficulties(dataset: Path, judged: Iterable[Path]) -> dict[int, Counter[float]]:
     """How often each difficulty was given, by round: survivors of `dataset`, and for round 0 the seeds in `judged`
     (candidates of round 0)."""
@@ -78,7 +83,6 @@ def difficulties(dataset: Path, judged: Iterable[Path]) -> dict[int, Counter[flo
     seeds = chain.from_iterable(read_dicts(path, ["round", "verdicts"]) for path in judged)
     survivors = (row for side, row in sides(dataset, ["round", "verdicts"]) if side == EVOLVED)
     for row in chain(seeds, survivors):
-        for verdict in row["verdicts"]:
-            if verdict["name"] == "difficulty":
-                found.setdefault(row["round"], Counter())[verdict["value"]] += 1
+        if (value := judged_difficulty(row["verdicts"])) is not None:
+            found.setdefault(row["round"], Counter())[value] += 1
     return found

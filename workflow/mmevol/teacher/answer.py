@@ -24,7 +24,7 @@ def answer(request: Request, key: str, attempt: int) -> dict[str, Any]:
         case "judge":
             scene = Scene(request.objects)
             before = {qa.id: qa for qa in request.compare_with}
-            return {"verdicts": [verdict(qa, before.get(qa.id), scene, request.direction) for qa in request.qas]}
+            return {"verdicts": [verdict(qa, before.get(qa.id), scene, request.aim) for qa in request.qas]}
         case "blind":
             return {"answers": [{"id": qa.id, "answer": blind.guess(key, qa)} for qa in request.qas]}
         case _:
@@ -53,4 +53,4 @@ def _look(question: str, options: list[str]) -> tuple[str, tuple[str, ...]]:
 def _offers(request: Request, scene: Scene, qa: RequestQA, key: str, attempt: int) -> Iterator[Composed]:
     if request.task == "fresh":
         return fresh(scene, key, attempt, qa.id)
-    return Composer(scene, qa, generator("evolve", key, attempt, qa.id)).rewrites(request.direction)
+    return Composer(scene, qa, generator("evolve", key, attempt, qa.id)).rewrites(request.aim)

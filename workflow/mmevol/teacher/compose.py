@@ -171,16 +171,16 @@ class Composer:
         self.named = named_objects(qa.question, scene) if self.given is None else []
 
     def rewrites(self, direction: str) -> Iterator[Composed]:
-        """Rewrites in a direction, best first; a direction without rules of its own grows as reasoning does, without a cue."""
+        """Rewrites in one of the three directions, best first."""
         if not self.scene.labels:
             return
-        ways = {"perceptual": self.perceptual, "interactive": self.interactive}
-        for question in islice(ways.get(direction, self.reasoning)(direction), 24):
+        ways = {"perceptual": self.perceptual, "reasoning": self.reasoning, "interactive": self.interactive}
+        for question in islice(ways[direction](), 24):
             composed = realise(question, self.finder)
             if composed:
                 yield composed
 
-    def perceptual(self, direction: str) -> Iterator[Question]:
+    def perceptual(self) -> Iterator[Question]:
         """Same depth, about a rarer or smaller object, in the same format where that fits."""
         goal, limit = (2, float("inf"))
         if self.given:
@@ -212,21 +212,17 @@ class Composer:
             question = in_format(program, kept.format, kept.demand, self.finder)
             yield question or plain(program)
 
-    def reasoning(self, direction: str) -> Iterator[Question]:
+    def reasoning(self) -> Iterator[Question]:
         """Deeper by one operator, ending with a cue to reason; where it does not grow, another program about its objects."""
         goal = depth(self.given[0].program) if self.given else 3
         programs = self.finder.at_depth(goal, self.named)
         if self.given and goal < DEPTH_CAP:
             grown, about = self.finder.deeper(self.given[0].program), sorted(set(self.given[1].targets))
             programs = chain(grown, self.finder.at_depth(goal + 1, about), programs)
-        cued = direction == "reasoning"
         for program in programs:
-            if cued:
-                yield Question(program, "complex reasoning", cue=True)
-            else:
-                yield plain(program)
+            yield Question(program, "complex reasoning", cue=True)
 
-    def interactive(self, direction: str) -> Iterator[Question]:
+    def interactive(self) -> Iterator[Question]:
         """Another format; the program grows too where it has left ``Norm`` before."""
         rng, old = self.finder.rng, self.qa.format
         if self.given is None:

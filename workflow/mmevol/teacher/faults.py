@@ -163,7 +163,7 @@ class _Planter:
         if self.request.task == "fresh" or not parent.answer:
             return None
         question = parent.question
-        if self.request.direction == "reasoning":
+        if self.request.aim == "reasoning":
             question = question.removesuffix(CUE) + CUE
         same = {"question": question, "answer": parent.answer, "options": parent.options, "format": parent.format}
         return same | {

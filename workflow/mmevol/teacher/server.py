@@ -15,7 +15,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from mmevol.config import Faults
-from mmevol.records import REQUEST_SCHEMA, Request, digest
+from mmevol.records import DIRECTIONS, REQUEST_SCHEMA, CandidateReply, Request, digest
 from mmevol.teacher.answer import REPLY_FIELDS
 from mmevol.teacher.benchmark import BadData
 from mmevol.teacher.faults import REFUSAL, broken_text, spoiled, transport_fault
@@ -143,6 +143,18 @@ def block(text: str) -> Request:
         raise Refused(400, message, param="messages") from None
 
 
+def check_direction(request: Request) -> None:
+    """Refuses to rewrite in a direction that is none of the three, and says of none that it is like it."""
+    if request.task == "evolve" and request.aim not in DIRECTIONS:
+        raise Refused(
+            400,
+            f"unknown direction {request.aim!r}: this model knows {', '.join(DIRECTIONS)}; a direction of your own names the "
+            "one that it is like as `base` in its direction.yaml",
+            param="messages",
+            code="unknown_direction",
+        )
+
+
 def check_response_format(body: dict[str, Any], task: str) -> None:
     """Refuses response formats that are unknown, or whose schema demands fields that the task's reply does not have."""
     asked = body.get("response_format") or {"type": "text"}
@@ -151,6 +163,9 @@ def check_response_format(body: dict[str, Any], task: str) -> None:
             return
         case {"type": "json_schema", "json_schema": {"name": str(), "schema": dict(schema)}}:
             missing = set(schema.get("required", ())) - {REPLY_FIELDS.get(task, "reply")}
+            if REPLY_FIELDS.get(task) == "candidates":
+                items = schema.get("properties", {}).get("candidates", {}).get("items", {})
+                missing |= set(items.get("required", ())) - CandidateReply.model_fields.keys()
             if missing:
                 raise Refused(400, f"a reply to {task} has no field {sorted(missing)}", param="response_format")
         case _:
@@ -248,6 +263,7 @@ class Teacher:
             raise Refused(400, "max_tokens must be a positive whole number", param="max_tokens")
         text, tokens = last_user_message(body.get("messages"))
         request = block(text)
+        check_direction(request)
         check_response_format(body, request.task)
         key = headers.get("X-MMEvol-Request") or digest(raw)
         content, transport = (

@@ -1,16 +1,10 @@
-"""A round of a shard, end to end against real servers: what comes out, what is asked, what outages and kills leave behind."""
+"""A round of a shard, end to end against real servers: what comes out of it, and what is asked for it."""
 
 import base64
 import io
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,114 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mmevol.config import (
-    AskSettings,
     Blind,
-    Budget,
-    Connection,
-    Eliminate,
-    EliminateSettings,
     Faults,
     Judge,
-    Run,
 )
 from mmevol.config.endpoints import Endpoint
-from mmevol.endpoint.client import Outage
-from mmevol.evolve.ask import ask, draw_direction, seed_versions, with_frontier
-from mmevol.evolve.eliminate import eliminate
-from mmevol.records import BadInput, Candidate, Frontier, Reason, SeedRecord, fraction
+from mmevol.evolve.ask import draw_direction, seed_versions, with_frontier
+from mmevol.records import Frontier, Reason
 from mmevol.store import order_of, read_rows, write_rows
 from PIL import Image
-from scripted import Heard, Reply, Server, candidate, connection, good, identity, record, verdict
-
-
-@dataclass
-class Shard:
-    """A shard of seed records in a folder, with a reply store of its own, and the rounds asked of it."""
-
-    root: Path
-    records: list[SeedRecord]
-    connections: dict[str, Connection]
-    settings: dict[str, Any] = field(default_factory=dict)
-    budget: Budget = field(default_factory=Budget)
-
-    def __post_init__(self) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
-        self.records.sort(key=lambda r: order_of(r.key))
-        write_rows(self.seeds, "seed", self.records)
-
-    @property
-    def seeds(self) -> Path:
-        return self.root / "seeds.parquet"
-
-    def file(self, round_: int, kind: str, suffix: str = "parquet") -> Path:
-        return self.root / f"evolve/full/round_{round_}/{kind}/0.{suffix}"
-
-    def of(self, round_: int) -> AskSettings:
-        base = {
-            "seed": 7,
-            "round": round_,
-            "directions": {"reasoning": 1},
-            "evolver": "e",
-            "evolver_identity": identity(),
-        }
-        return AskSettings(**base | self.settings)
-
-    def paths(self, round_: int) -> dict[str, Any]:
-        frontier = self.file(round_ - 1, "frontier") if round_ > 1 else None
-        out, usage = self.file(round_, "candidates"), self.file(round_, "usage", "json")
-        return {"shard": 0, "seeds": self.seeds, "frontier": frontier, "out": out, "usage": usage}
-
-    def ask(self, round_: int = 1) -> list[Candidate]:
-        before = os.environ.get("MMEVOL_REPLIES")
-        os.environ["MMEVOL_REPLIES"] = str(self.root / "replies")
-        try:
-            ask(self.of(round_), Run(connections=self.connections, budget=self.budget), **self.paths(round_))
-        finally:
-            os.environ.pop("MMEVOL_REPLIES")
-            os.environ |= {"MMEVOL_REPLIES": before} if before else {}
-        return list(read_rows(self.file(round_, "candidates"), "candidate"))
-
-    def eliminate(self, round_: int = 1, thresholds: Eliminate | None = None) -> dict[str, Any]:
-        eliminate(
-            EliminateSettings(thresholds=thresholds or Eliminate()),
-            candidates=self.file(round_, "candidates"),
-            before=self.paths(round_)["frontier"],
-            requests=self.file(round_, "candidates", "json"),
-            frontier=self.file(round_, "frontier"),
-            outcomes=self.file(round_, "ledger"),
-            ledger=self.file(round_, "ledger", "json"),
-        )
-        ledger: dict[str, Any] = json.loads(self.file(round_, "ledger", "json").read_text())
-        return ledger
-
-    def usage(self, round_: int = 1) -> dict[str, Any]:
-        rows = json.loads(self.file(round_, "usage", "json").read_text())["endpoints"]
-        return {k: sum(row[k] for row in rows) for k in ("asked", "from_store", "input_tokens", "output_tokens")}
-
-    def data(self) -> dict[str, bytes]:
-        """The data files, without the facts of the run and what a killed writer left under a temporary name."""
-        files = {p.relative_to(self.root).as_posix(): p for p in (self.root / "evolve").rglob("[!.]*") if p.is_file()}
-        return {name: path.read_bytes() for name, path in sorted(files.items()) if "/usage/" not in name}
-
-
-Make = Callable[..., Shard]
-
-
-@pytest.fixture
-def shard(tmp_path: Path, server: Server) -> Make:
-    """Makes a shard that asks the scripted server, judging too unless told otherwise."""
-    made: list[Shard] = []
-
-    def make(records: Iterable[SeedRecord] | None = None, judge: bool = True, **settings: Any) -> Shard:
-        own = {k: settings.pop(k) for k in ("budget",) if k in settings}
-        to = {n: connection(server, **settings.pop("connection", {})) for n in "ej"}
-        some = list(records or [record("a", 2), record("b"), record("c", 3), record("empty", 0)])
-        if judge:
-            settings = {"judge": Judge(endpoint="j"), "judge_identity": identity(temperature=0)} | settings
-        made.append(Shard(tmp_path / f"s{len(made)}", some, to, settings, **own))
-        return made[-1]
-
-    return make
+from scripted import Heard, Server, candidate, good, identity, record
+from shards import Make, Shard
 
 
 def test_each_parent_has_one_row_in_order_with_its_lineage(shard: Make, server: Server) -> None:
@@ -149,33 +46,6 @@ def test_each_parent_has_one_row_in_order_with_its_lineage(shard: Make, server: 
         }
     requests = json.loads(s.file(1, "candidates", "json").read_text())["requests"]
     assert requests == {"evolve": 3, "judge": 3, "blind": 6} == dict(Counter(b["task"] for b in server.asked()))
-
-
-def test_the_judge_compares_the_candidate_with_its_parent_under_one_id(shard: Make, server: Server) -> None:
-    rows = shard([record("a", 2)]).ask()
-    (block,) = server.asked("judge")
-    assert (
-        [qa["id"] for qa in block["qas"]]
-        == [qa["id"] for qa in block["compare_with"]]
-        == [c.version.id for c in rows if c.version]
-    )
-    assert [qa["question"] for qa in block["compare_with"]] == [c.parent.qa.question for c in rows]
-    assert [qa["question"] for qa in block["qas"]] == [c.version.qa.question for c in rows if c.version]
-    assert block["caption"]
-    assert block["objects"]
-
-
-def test_the_judge_compares_with_the_seed_or_sees_less_where_the_study_says_so(shard: Make, server: Server) -> None:
-    s = shard([record("a")], judge=True)
-    s.settings["judge"] = Judge(endpoint="j", compare_with="seed", sees_annotations=False, blind=None)
-    s.ask(1)
-    s.eliminate(1)
-    s.ask(2)
-    one, two = server.asked("judge")
-    assert one["compare_with"][0]["question"] == two["compare_with"][0]["question"] == s.records[0].qas[0].question
-    assert "caption" not in one
-    assert "objects" not in one
-    assert not server.asked("blind")
 
 
 def test_many_qas_are_split_so_that_no_reply_gets_long(shard: Make, server: Server) -> None:
@@ -235,91 +105,6 @@ def test_without_checks_only_what_cannot_be_read_fails(shard: Make, server: Serv
     assert [c.failed for c in shard([record("a")], judge=False, checks=False).ask()] == [None]
 
 
-def test_a_candidate_without_verdict_is_unjudged(shard: Make, server: Server) -> None:
-    s = shard([record("a", 2)])
-
-    def answer(n: int, heard: Heard) -> Any:
-        if heard.block["task"] != "judge":
-            return good(heard.block)
-        first = min(qa["id"] for qa in heard.block["qas"])
-        return {"verdicts": [verdict(qa["id"], difficulty=99 if qa["id"] == first else 5) for qa in heard.block["qas"]]}
-
-    server.answer = answer
-    rows = s.ask()
-    assert sorted(len(c.verdicts) for c in rows) == [0, 5]
-    assert s.eliminate()["eliminated"] == {"unjudged": 1}
-
-
-def test_round_0_judges_the_seeds_against_themselves(shard: Make, server: Server) -> None:
-    rows = shard([record("a", 2)]).ask(0)
-    assert [b["task"] for b in server.asked()] == ["judge"]
-    block = server.asked()[0]
-    assert block["qas"] == block["compare_with"]
-    assert all(c.version == c.parent and c.round == 0 and len(c.verdicts) == 4 for c in rows)
-
-
-def test_a_second_run_asks_nothing_and_writes_the_same_bytes(shard: Make, server: Server) -> None:
-    s = shard()
-    for round_ in (1, 2):
-        s.ask(round_)
-        s.eliminate(round_)
-    before, heard = s.data(), len(server.heard)
-    asked = s.usage(1)["asked"]
-    for round_ in (1, 2):
-        s.ask(round_)
-        s.eliminate(round_)
-    assert s.data() == before
-    assert len(server.heard) == heard
-    assert s.usage(1) == {"asked": 0, "from_store": asked, "input_tokens": 0, "output_tokens": 0}
-
-
-def test_a_changed_threshold_asks_nothing_about_what_did_not_change(shard: Make, server: Server) -> None:
-    s = shard()
-    s.ask(1)
-    heard = len(server.heard)
-    s.eliminate(1, Eliminate(min_difficulty=9))
-    s.ask(1)
-    assert len(server.heard) == heard
-
-
-def test_two_evolutions_that_share_requests_pay_once(shard: Make, server: Server) -> None:
-    s = shard()
-    s.ask(1)
-    heard = len(server.heard)
-    other = Shard(s.root, s.records, s.connections, s.settings | {"judge": None})
-    other.ask(1)
-    assert len(server.heard) == heard
-
-
-def test_concurrency_and_the_order_of_arrival_change_no_byte(shard: Make, server: Server) -> None:
-    def answer(n: int, heard: Heard) -> Reply:
-        return Reply(good(heard.block), delay=0.03 * fraction(n, heard.headers["X-MMEvol-Request"]))
-
-    server.answer = answer
-    many = [record(f"k{i}", 1 + i % 3) for i in range(12)]
-    made = []
-    for concurrency in (1, 16):
-        s = shard(many, connection={"concurrency": concurrency})
-        for round_ in (1, 2):
-            s.ask(round_)
-            s.eliminate(round_)
-        made.append(s.data())
-    assert made[0] == made[1]
-    assert len(made[0]) == 12
-
-
-def test_another_port_changes_no_key(shard: Make, server: Server) -> None:
-    s = shard()
-    s.ask()
-    other = Server()
-    try:
-        s.connections = {n: connection(other) for n in "ej"}
-        s.ask()
-        assert not other.heard
-    finally:
-        other.close()
-
-
 def test_an_eliminated_parent_is_tried_again_as_a_new_draw(shard: Make, server: Server) -> None:
     s = shard([record("a")])
 
@@ -340,154 +125,6 @@ def test_an_eliminated_parent_is_tried_again_as_a_new_draw(shard: Make, server: 
     assert one.parent == two.parent
     assert one.version.id != two.version.id
 
-
-def test_an_outage_writes_nothing_and_the_next_run_resumes(shard: Make, server: Server) -> None:
-    alive, whole, limit = shard(), shard(), 0
-    alive.ask()
-    answered = Counter[str]()
-
-    def answer(n: int, heard: Heard) -> Any:
-        if len(answered) >= limit:
-            return Reply(status=503)
-        answered[heard.headers["X-MMEvol-Request"]] += 1
-        return good(heard.block)
-
-    server.answer = answer
-    whole.connections = {n: c.model_copy(update={"patience": 0.3}) for n, c in whole.connections.items()}
-    for limit in (2, 5, 9):  # noqa: B007 (the server reads it)
-        with pytest.raises(Outage, match="no answer for"):
-            whole.ask()
-        assert whole.data() == {}
-    limit = 1000
-    whole.ask()
-    assert whole.data() == alive.data()
-    assert set(answered.values()) == {1}
-    assert whole.usage()["from_store"] == 9
-
-
-def test_a_budget_ends_the_run_cleanly_and_more_of_it_resumes(shard: Make, server: Server) -> None:
-    s = shard(budget=Budget(requests=5))
-    with pytest.raises(Outage, match=r"evolve\.budget\.requests of this shard is spent \(5 of 5\)"):
-        s.ask()
-    assert s.data() == {}
-    assert len(server.heard) == 5
-    s.budget = Budget()
-    s.ask()
-    assert s.usage() == {"asked": 7, "from_store": 5, "input_tokens": 700, "output_tokens": 70}
-
-
-def test_a_refused_key_at_the_start_spends_and_writes_nothing(
-    shard: Make, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.models_status = 401
-    monkeypatch.setenv("SOME_KEY", "sk-very-secret")
-    s = shard(connection={"api_key_env": "SOME_KEY"})
-    with pytest.raises(BadInput) as caught:
-        s.ask()
-    assert caught.value.field == "endpoints.e.api_key_env"
-    assert s.data() == {}
-    assert not server.heard
-    assert not list((s.root / "replies").rglob("*.log"))
-
-
-def test_no_key_is_in_any_artefact(shard: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOME_KEY", "sk-very-secret")
-    s = shard(connection={"api_key_env": "SOME_KEY"})
-    s.ask()
-    s.eliminate()
-    files = [p for p in s.root.rglob("*") if p.is_file()]
-    assert len(files) > 8
-    assert not [p for p in files if b"sk-very" in p.read_bytes()]
-
-
-RATES = [("429", 0.05), ("500", 0.05), ("cut", 0.08), ("drop", 0.03), ("hang", 0.02), ("ids", 0.05), ("prose", 0.05)]
-
-
-def test_under_faults_all_ends_typed_and_no_truncated_reply_is_data(shard: Make, server: Server) -> None:
-    """Transport faults leave no trace in the data; content faults are tried again, and what then fails has a reason."""
-
-    def answer(n: int, heard: Heard) -> Any:
-        of = [heard.headers[f"X-MMEvol-{x}"] for x in ("Request", "Content-Attempt", "Transport-Attempt")]
-        at, fault = fraction(*of), ""
-        for name, rate in RATES:
-            if 0 <= at < rate:
-                fault = name
-            at -= rate
-        said = good(heard.block)
-        whole = json.dumps(said)
-        match fault:
-            case "429":
-                return Reply(status=429, headers={"Retry-After": "0.05"})
-            case "500":
-                return Reply(status=500)
-            case "cut":
-                return Reply(whole.replace("lamp", "CUT")[:-30], finish="length")
-            case "drop" | "hang":
-                return Reply(act=fault)
-            case "ids":
-                return whole.replace('"id": "', '"id": "x')
-            case "prose":
-                return f"Here it is:\n{whole}\nDone."
-        return said
-
-    server.answer = answer
-    many = [record(f"k{i}", 1 + i % 3) for i in range(40)]
-    s = shard(many, connection={"concurrency": 32, "timeout": 0.5, "patience": 60})
-    rows = s.ask()
-    ledger = s.eliminate()
-    assert len(rows) == sum(len(r.qas) for r in s.records) == ledger["sent"]
-    assert ledger["survived"] + sum(ledger["eliminated"].values()) + sum(ledger["failed"].values()) == ledger["sent"]
-    assert ledger["survived"] > 0.9 * ledger["sent"]
-    assert not any("CUT" in str(c) for c in rows)
-    errors = sum(
-        (Counter(e["errors"]) for e in json.loads(s.file(1, "usage", "json").read_text())["endpoints"]), Counter()
-    )
-    assert {"429", "500", "timeout"} <= set(errors)
-    server.answer = lambda n, heard: Reply(status=500)
-    before = s.data()
-    s.ask()
-    s.eliminate()
-    assert s.data() == before
-
-
-KILLED = """
-import json, sys
-from pathlib import Path
-from mmevol.config import AskSettings, Run
-from mmevol.evolve.ask import ask
-settings, run, paths = sys.argv[1:]
-paths = {k: Path(v) if isinstance(v, str) else v for k, v in json.loads(paths).items()}
-ask(AskSettings.model_validate_json(settings), Run.model_validate_json(run), **paths)
-"""
-
-
-def test_kill_9_in_the_middle_changes_no_byte_and_asks_only_what_was_in_flight_again(
-    shard: Make, server: Server
-) -> None:
-    many = [record(f"k{i}", 1 + i % 3) for i in range(30)]
-    whole, killed = shard(many), shard(many, connection={"concurrency": 8})
-    whole.ask()
-    server.answer = lambda n, heard: Reply(good(heard.block), delay=0.02)
-    total, kills = len(server.heard), 0
-    server.heard.clear()
-    run = Run(connections=killed.connections).dump()
-    paths = {k: str(v) if isinstance(v, Path) else v for k, v in killed.paths(1).items()}
-    command = [sys.executable, "-c", KILLED, killed.of(1).dump(), run, json.dumps(paths)]
-    environment = os.environ | {"MMEVOL_REPLIES": str(killed.root / "replies")}
-    for goal in (15, 40, 70):
-        with subprocess.Popen(command, env=environment) as process:
-            while len(server.heard) < goal and process.poll() is None:
-                time.sleep(0.002)
-            assert process.poll() is None
-            os.kill(process.pid, signal.SIGKILL)
-        kills += 1
-        assert not any(p.name == "0.parquet" for p in (killed.root / "evolve").rglob("*.parquet"))
-    killed.ask()
-    assert killed.data() == whole.data()
-    assert total <= len(server.heard) <= total + kills * 8 * 2  # evolver and judge have 8 in flight each
-
-
-# --------------------------------------------------------------------------------------------------- the embedded teacher
 
 FAULTS = Faults(
     malformed_json=0.1,
@@ -525,9 +162,6 @@ def test_the_embedded_teacher_evolves_a_shard_to_the_same_bytes_at_any_concurren
         made.append(s.data())
     assert made[0] == made[1]
     assert {c.direction for c in read_rows(s.file(1, "candidates"), "candidate")} == {*settings["directions"]}
-
-
-# ------------------------------------------------------------------------------------------------------------------ parts
 
 
 @given(

@@ -4,6 +4,7 @@ from mmevol.config import publish as publishing
 tables_dir = f"{R}/tables"
 figures_dir = f"{R}/figures"
 main_evolution = publishing.main_evolution(study)
+agreed = publishing.agreement_settings(study)
 main_dataset = study.dataset(main_evolution) if main_evolution else []
 scripts = str(Path(workflow.current_basedir).parent.parent / "paper_figures")
 
@@ -109,6 +110,36 @@ rule publish_elimination:
         "mmevol publish elimination --settings {params.settings:q} --evolve {params.evolve} --out {params.out} > {log} 2>&1"
 
 
+rule publish_agreement:
+    input:
+        [study.round_files(name, "candidates") for name in agreed.evolutions],
+    output:
+        report(
+            f"{tables_dir}/agreement.html",
+            caption="../report/agreement.rst",
+            category="Evolution",
+            labels={"table": "how far the two judges agree"},
+        ),
+        multiext(f"{tables_dir}/agreement", ".csv", ".md", ".tex"),
+    log:
+        f"{logs}/publish_agreement.log",
+    benchmark:
+        f"{timings}/publish_agreement.tsv"
+    conda:
+        "../../envs/base.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=lambda w, attempt: 60 * attempt,
+    params:
+        settings=agreed.dump(),
+        evolve=lambda w: f"{R}/evolve",
+        out=subpath(output[0], strip_suffix=".html"),
+    message:
+        "Writing the table of the two judges' agreement"
+    shell:
+        "mmevol publish agreement --settings {params.settings:q} --evolve {params.evolve} --out {params.out} > {log} 2>&1"
+
+
 rule publish_composition:
     input:
         shards=expand(shard_files, shard=SHARDS),
@@ -208,6 +239,7 @@ results_tables = (
 )
 rounds_tables = [f"{tables_dir}/rounds.csv"] if study.evolve.evolutions else []
 gates_tables = [f"{tables_dir}/elimination.csv"] if study.planted_evolutions() else []
+agreement_tables = [f"{tables_dir}/agreement.csv"] if agreed.evolutions else []
 
 
 rule publish_findings:
@@ -319,6 +351,7 @@ rule tables:
         results_tables,
         rounds_tables,
         gates_tables,
+        agreement_tables,
         f"{tables_dir}/composition.csv",
         [f"{tables_dir}/mixtures.csv"] if study.runs() else [],
         f"{tables_dir}/findings.txt",

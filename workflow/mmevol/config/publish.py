@@ -107,6 +107,20 @@ class RoundsSettings(Settings):
     evolutions: dict[Name, list[int]]
 
 
+class Judged(Section):
+    """An evolution with two judges: its rounds, and the models of the first and the second."""
+
+    rounds: int
+    judges: tuple[str, str]
+
+
+class AgreementSettings(Settings):
+    """Of ``publish agreement``."""
+
+    shards: int = 1
+    evolutions: dict[Name, Judged]
+
+
 class CompositionSettings(Settings):
     """Of ``publish composition``."""
 
@@ -173,6 +187,17 @@ def elimination_settings(study: "Study") -> RoundsSettings:
 def mixtures_settings(study: "Study") -> MixturesSettings:
     """Of the table of mixtures."""
     return MixturesSettings(arms={name: arm.mixture for name, arm in study.train.arms.items()})
+
+
+def agreement_settings(study: "Study") -> AgreementSettings:
+    """Of the agreement table: the evolutions that have a second judge."""
+    judged = {name: study.two_judges(name) for name in study.evolve.evolutions}
+    evolutions = {
+        name: Judged(rounds=study.evolve.evolutions[name].rounds, judges=(two[0], two[1]))
+        for name, two in judged.items()
+        if two
+    }
+    return AgreementSettings(shards=study.evolve.shards, evolutions=evolutions)
 
 
 def findings_settings(study: "Study") -> FindingsSettings:

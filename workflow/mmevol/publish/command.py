@@ -44,6 +44,15 @@ def elimination_command(settings: SettingsText, evolve: Annotated[Path, typer.Op
     elimination(parsed(RoundsSettings, settings, "--settings"), evolve=evolve, out=out)
 
 
+@app.command("agreement")
+def agreement_command(settings: SettingsText, evolve: Annotated[Path, typer.Option("--evolve")], out: Out) -> None:
+    """Write the table of how far two judges agree."""
+    from mmevol.config.publish import AgreementSettings
+    from mmevol.publish.agreement import agreements
+
+    agreements(parsed(AgreementSettings, settings, "--settings"), evolve=evolve, out=out)
+
+
 @app.command("composition")
 def composition_command(
     settings: SettingsText, shard_file: ShardFiles, audit: Annotated[Path, typer.Option("--audit")], out: Out

@@ -1,0 +1,226 @@
+"""What reruns, outages, kills and faults leave behind: the same bytes, and nothing asked twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmevol.config import Budget, Eliminate, Run
+from mmevol.endpoint.client import Outage
+from mmevol.records import BadInput, fraction
+from scripted import Heard, Reply, Server, connection, good, record
+from shards import Make, Shard
+
+
+def test_a_second_run_asks_nothing_and_writes_the_same_bytes(shard: Make, server: Server) -> None:
+    s = shard()
+    for round_ in (1, 2):
+        s.ask(round_)
+        s.eliminate(round_)
+    before, heard = s.data(), len(server.heard)
+    asked = s.usage(1)["asked"]
+    for round_ in (1, 2):
+        s.ask(round_)
+        s.eliminate(round_)
+    assert s.data() == before
+    assert len(server.heard) == heard
+    assert s.usage(1) == {"asked": 0, "from_store": asked, "input_tokens": 0, "output_tokens": 0}
+
+
+def test_a_changed_threshold_asks_nothing_about_what_did_not_change(shard: Make, server: Server) -> None:
+    s = shard()
+    s.ask(1)
+    heard = len(server.heard)
+    s.eliminate(1, Eliminate(min_difficulty=9))
+    s.ask(1)
+    assert len(server.heard) == heard
+
+
+def test_two_evolutions_that_share_requests_pay_once(shard: Make, server: Server) -> None:
+    s = shard()
+    s.ask(1)
+    heard = len(server.heard)
+    other = Shard(s.root, s.records, s.connections, s.settings | {"judge": None})
+    other.ask(1)
+    assert len(server.heard) == heard
+
+
+def test_concurrency_and_the_order_of_arrival_change_no_byte(shard: Make, server: Server) -> None:
+    def answer(n: int, heard: Heard) -> Reply:
+        return Reply(good(heard.block), delay=0.03 * fraction(n, heard.headers["X-MMEvol-Request"]))
+
+    server.answer = answer
+    many = [record(f"k{i}", 1 + i % 3) for i in range(12)]
+    made = []
+    for concurrency in (1, 16):
+        s = shard(many, connection={"concurrency": concurrency})
+        for round_ in (1, 2):
+            s.ask(round_)
+            s.eliminate(round_)
+        made.append(s.data())
+    assert made[0] == made[1]
+    assert len(made[0]) == 12
+
+
+def test_another_port_changes_no_key(shard: Make, server: Server) -> None:
+    s = shard()
+    s.ask()
+    other = Server()
+    try:
+        s.connections = {n: connection(other) for n in "ej"}
+        s.ask()
+        assert not other.heard
+    finally:
+        other.close()
+
+
+def test_an_outage_writes_nothing_and_the_next_run_resumes(shard: Make, server: Server) -> None:
+    alive, whole, limit = shard(), shard(), 0
+    alive.ask()
+    answered = Counter[str]()
+
+    def answer(n: int, heard: Heard) -> Any:
+        if len(answered) >= limit:
+            return Reply(status=503)
+        answered[heard.headers["X-MMEvol-Request"]] += 1
+        return good(heard.block)
+
+    server.answer = answer
+    whole.connections = {n: c.model_copy(update={"patience": 0.3}) for n, c in whole.connections.items()}
+    for limit in (2, 5, 9):  # noqa: B007 (the server reads it)
+        with pytest.raises(Outage, match="no answer for"):
+            whole.ask()
+        assert whole.data() == {}
+    limit = 1000
+    whole.ask()
+    assert whole.data() == alive.data()
+    assert set(answered.values()) == {1}
+    assert whole.usage()["from_store"] == 9
+
+
+def test_a_budget_ends_the_run_cleanly_and_more_of_it_resumes(shard: Make, server: Server) -> None:
+    s = shard(budget=Budget(requests=5))
+    with pytest.raises(Outage, match=r"evolve\.budget\.requests of this shard is spent \(5 of 5\)"):
+        s.ask()
+    assert s.data() == {}
+    assert len(server.heard) == 5
+    s.budget = Budget()
+    s.ask()
+    assert s.usage() == {"asked": 7, "from_store": 5, "input_tokens": 700, "output_tokens": 70}
+
+
+def test_a_refused_key_at_the_start_spends_and_writes_nothing(
+    shard: Make, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.models_status = 401
+    monkeypatch.setenv("SOME_KEY", "sk-very-secret")
+    s = shard(connection={"api_key_env": "SOME_KEY"})
+    with pytest.raises(BadInput) as caught:
+        s.ask()
+    assert caught.value.field == "endpoints.e.api_key_env"
+    assert s.data() == {}
+    assert not server.heard
+    assert not list((s.root / "replies").rglob("*.log"))
+
+
+def test_no_key_is_in_any_artefact(shard: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-very-secret")
+    s = shard(connection={"api_key_env": "SOME_KEY"})
+    s.ask()
+    s.eliminate()
+    files = [p for p in s.root.rglob("*") if p.is_file()]
+    assert len(files) > 8
+    assert not [p for p in files if b"sk-very" in p.read_bytes()]
+
+
+RATES = [("429", 0.05), ("500", 0.05), ("cut", 0.08), ("drop", 0.03), ("hang", 0.02), ("ids", 0.05), ("prose", 0.05)]
+
+
+def test_under_faults_all_ends_typed_and_no_truncated_reply_is_data(shard: Make, server: Server) -> None:
+    """Transport faults leave no trace in the data; content faults are tried again, and what then fails has a reason."""
+
+    def answer(n: int, heard: Heard) -> Any:
+        of = [heard.headers[f"X-MMEvol-{x}"] for x in ("Request", "Content-Attempt", "Transport-Attempt")]
+        at, fault = fraction(*of), ""
+        for name, rate in RATES:
+            if 0 <= at < rate:
+                fault = name
+            at -= rate
+        said = good(heard.block)
+        whole = json.dumps(said)
+        match fault:
+            case "429":
+                return Reply(status=429, headers={"Retry-After": "0.05"})
+            case "500":
+                return Reply(status=500)
+            case "cut":
+                return Reply(whole.replace("lamp", "CUT")[:-30], finish="length")
+            case "drop" | "hang":
+                return Reply(act=fault)
+            case "ids":
+                return whole.replace('"id": "', '"id": "x')
+            case "prose":
+                return f"Here it is:\n{whole}\nDone."
+        return said
+
+    server.answer = answer
+    many = [record(f"k{i}", 1 + i % 3) for i in range(40)]
+    s = shard(many, connection={"concurrency": 32, "timeout": 0.5, "patience": 60})
+    rows = s.ask()
+    ledger = s.eliminate()
+    assert len(rows) == sum(len(r.qas) for r in s.records) == ledger["sent"]
+    assert ledger["survived"] + sum(ledger["eliminated"].values()) + sum(ledger["failed"].values()) == ledger["sent"]
+    assert ledger["survived"] > 0.9 * ledger["sent"]
+    assert not any("CUT" in str(c) for c in rows)
+    errors = sum(
+        (Counter(e["errors"]) for e in json.loads(s.file(1, "usage", "json").read_text())["endpoints"]), Counter()
+    )
+    assert {"429", "500", "timeout"} <= set(errors)
+    server.answer = lambda n, heard: Reply(status=500)
+    before = s.data()
+    s.ask()
+    s.eliminate()
+    assert s.data() == before
+
+
+KILLED = """
+import json, sys
+from pathlib import Path
+from mmevol.config import AskSettings, Run
+from mmevol.evolve.ask import ask
+settings, run, paths = sys.argv[1:]
+paths = {k: Path(v) if isinstance(v, str) else v for k, v in json.loads(paths).items()}
+ask(AskSettings.model_validate_json(settings), Run.model_validate_json(run), **paths)
+"""
+
+
+def test_kill_9_in_the_middle_changes_no_byte_and_asks_only_what_was_in_flight_again(
+    shard: Make, server: Server
+) -> None:
+    many = [record(f"k{i}", 1 + i % 3) for i in range(30)]
+    whole, killed = shard(many), shard(many, connection={"concurrency": 8})
+    whole.ask()
+    server.answer = lambda n, heard: Reply(good(heard.block), delay=0.02)
+    total, kills = len(server.heard), 0
+    server.heard.clear()
+    run = Run(connections=killed.connections).dump()
+    paths = {k: str(v) if isinstance(v, Path) else v for k, v in killed.paths(1).items()}
+    command = [sys.executable, "-c", KILLED, killed.of(1).dump(), run, json.dumps(paths)]
+    environment = os.environ | {"MMEVOL_REPLIES": str(killed.root / "replies")}
+    for goal in (15, 40, 70):
+        with subprocess.Popen(command, env=environment) as process:
+            while len(server.heard) < goal and process.poll() is None:
+                time.sleep(0.002)
+            assert process.poll() is None
+            os.kill(process.pid, signal.SIGKILL)
+        kills += 1
+        assert not any(p.name == "0.parquet" for p in (killed.root / "evolve").rglob("*.parquet"))
+    killed.ask()
+    assert killed.data() == whole.data()
+    assert total <= len(server.heard) <= total + kills * 8 * 2  # evolver and judge have 8 in flight each

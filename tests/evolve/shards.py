@@ -62,9 +62,9 @@ class Shard:
             os.environ |= {"MMEVOL_REPLIES": before} if before else {}
         return list(read_rows(self.file(round_, "candidates"), "candidate"))
 
-    def eliminate(self, round_: int = 1, thresholds: Eliminate | None = None) -> dict[str, Any]:
+    def eliminate(self, round_: int = 1, thresholds: Eliminate | None = None, **more: Any) -> dict[str, Any]:
         eliminate(
-            EliminateSettings(thresholds=thresholds or Eliminate()),
+            EliminateSettings(thresholds=thresholds or Eliminate(), **more),
             candidates=self.file(round_, "candidates"),
             before=self.paths(round_)["frontier"],
             requests=self.file(round_, "candidates", "json"),

@@ -83,6 +83,49 @@ def test_an_unjudged_candidate_goes_unless_nothing_is_asked_of_it() -> None:
     )
 
 
+def pair(first: dict[str, float], second: dict[str, float]) -> Candidate:
+    """A candidate that two judges have judged; the blind check is the first's."""
+    one, two = (
+        [v.model_copy(update={"judge": name}) for v in said(**of)] for name, of in (("a", first), ("b", second))
+    )
+    return candidate([*one, *(v for v in two if v.name != "answered_blind")])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reasons"),
+    [
+        ({}, {}, (None, None, None)),
+        ({"faithful": 0}, {}, (Reason.UNFAITHFUL, Reason.UNFAITHFUL, None)),
+        ({}, {"improved": 0}, (None, Reason.NOT_IMPROVED, None)),
+        ({"faithful": 0}, {"improved": 0}, (Reason.UNFAITHFUL,) * 3),
+    ],
+)
+def test_two_judges_are_combined_as_the_study_says(
+    first: dict[str, float], second: dict[str, float], reasons: tuple[Reason | None, ...]
+) -> None:
+    found = [
+        elimination(pair(first, second), [], Eliminate(combine=rule), ["a", "b"])
+        for rule in ("first", "both", "either")
+    ]
+    assert tuple(found) == reasons
+
+
+def test_what_is_answered_blind_goes_whoever_decides() -> None:
+    c = pair({"answered_blind": 1}, {})
+    for rule in ("first", "both", "either"):
+        assert elimination(c, [], Eliminate(combine=rule), ["a", "b"]) == Reason.ANSWERED_BLIND
+
+
+@given(st.lists(st.booleans(), min_size=6, max_size=6))
+def test_both_is_stricter_than_first_and_either_milder(values: list[bool]) -> None:
+    names = ("improved", "faithful", "image_needed")
+    c = pair(dict(zip(names, values[:3], strict=True)), dict(zip(names, values[3:], strict=True)))
+    first, both, either = (
+        elimination(c, [], Eliminate(combine=rule), ["a", "b"]) is None for rule in ("first", "both", "either")
+    )
+    assert both <= first <= either
+
+
 def test_a_near_duplicate_of_any_earlier_version_goes() -> None:
     c = candidate(said(), "What is to the left of the small red cup here?")
     assert c.version

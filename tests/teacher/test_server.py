@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from mmevol.config import Faults
+from mmevol.endpoint.schemas import candidates_with
 from mmevol.records import Request, RequestQA
 from mmevol.teacher.answer import answer
 
@@ -172,6 +173,25 @@ def test_what_is_not_in_order_is_refused_in_the_openai_form(
     if status != 200:
         assert set(reply["error"]) == {"message", "type", "param", "code"} and message in reply["error"]["message"]
         assert reply["error"]["type"] == "invalid_request_error"
+
+
+def test_a_direction_of_ones_own_is_rewritten_by_the_one_that_it_is_like(server: Server) -> None:
+    status, said, _ = server.ask(body(REQUEST.model_copy(update={"direction": "persona"})))
+    assert (status, said["error"]["code"]) == (400, "unknown_direction")
+    assert "perceptual, reasoning, interactive" in said["error"]["message"]
+    like = REQUEST.model_copy(update={"direction": "persona", "family": "reasoning"})
+    status, said, _ = server.ask(body(like))
+    items = json.loads(said["choices"][0]["message"]["content"])["candidates"]
+    assert status == 200
+    assert items and all(item["question"].endswith("Think step by step.") for item in items)
+
+
+def test_a_field_that_it_does_not_know_is_refused(server: Server) -> None:
+    schema = candidates_with({"focus": {"type": "string"}})
+    format_ = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
+    status, said, _ = server.ask(body(response_format=format_))
+    assert (status, said["error"]["param"]) == (400, "response_format")
+    assert "focus" in said["error"]["message"]
 
 
 def test_a_token_is_wanted_everywhere(server: Server) -> None:

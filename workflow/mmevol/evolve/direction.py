@@ -64,7 +64,7 @@ def _unfit(item: Any, own: dict[str, Any]) -> Rejected | None:
     from jsonschema import Draft7Validator
     from jsonschema.exceptions import best_match
 
-    error = best_match(Draft7Validator({"properties": own, "required": list(own)}).iter_errors(item))
+    error = best_match(Draft7Validator({"type": "object", "properties": own, "required": list(own)}).iter_errors(item))
     return Rejected(Reason.SCHEMA, f"field {'.'.join(map(str, error.path))}: {error.message}") if error else None
 
 

@@ -65,9 +65,9 @@ def agreement_table(rounds: dict[tuple[str, int], dict[str, Pairs]]) -> Table:
 
     def rows() -> Iterator[list[Cell]]:
         for evolution in dict.fromkeys(name for name, _ in rounds):
-            mine = {number: pairs for (name, number), pairs in rounds.items() if name == evolution}
-            every = {name: sum((pairs[name] for pairs in mine.values()), Pairs()) for name in VERDICTS}
-            for number, by_name in [*mine.items(), ("all", every)]:
+            mine: dict[int | str, dict[str, Pairs]] = {n: pairs for (e, n), pairs in rounds.items() if e == evolution}
+            mine["all"] = {name: sum((pairs[name] for pairs in mine.values()), Pairs()) for name in VERDICTS}
+            for number, by_name in mine.items():
                 for name in VERDICTS:
                     yield [evolution, number, name, *_cells(name, by_name[name])]
 

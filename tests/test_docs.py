@@ -1,8 +1,9 @@
 """What the documents say exists, exists: files, links, commands, targets, keys, and studies that can be run."""
 
+import json
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import typer
 import yaml
 from mmevol.cli import app
+from mmevol.config.evolve import PRESETS, Evolution
 from mmevol.config.reference import schema
 from mmevol.config.resolve import resolve
 
@@ -210,3 +212,23 @@ def test_a_wrong_key_would_be_found(tmp_path: Path) -> None:
 def test_the_catalogue_finds_its_words() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8").lower()
     assert "snakemake" in readme and "workflow" in readme
+
+
+def test_the_table_of_presets_is_what_they_set() -> None:
+    """Each row of the table: a key of an evolution, its default, and its value in each preset."""
+    text = (ROOT / "docs/fidelity.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]+ \| `([\w.]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+
+    def set_(preset: dict[str, Any], key: str) -> Any:
+        value = reduce(lambda at, part: at[part], key.split("."), preset)
+        return ", ".join(map(str, value.values())) if isinstance(value, dict) else json.dumps(value).strip('"')
+
+    default = Evolution().model_dump()
+    for key, here, paper, reference in rows:
+        assert (paper, reference) == (set_(PRESETS["paper"], key), set_(PRESETS["reference"], key)), key
+        if key not in ("directions", "judge.blind"):
+            assert yaml.safe_load(here) == reduce(lambda at, part: at[part], key.split("."), default), key
+    told = {key for key, *_ in rows}
+    for preset in PRESETS.values():
+        for key, value in preset.items():
+            assert {key} <= told or {f"{key}.{part}" for part in value} <= told, key

@@ -105,6 +105,8 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a template that wants a record": ({"prompt": "{{ record.caption }}"}, "prompt.jinja", "record"),
     "a template that reaches out": ({"prompt": "{{ ''.__class__.__mro__ }}"}, "prompt.jinja", "SecurityError"),
     "a template that runs on": ({"prompt": "{% for i in range(10 ** 9) %}x{% endfor %}"}, "prompt.jinja", "Overflow"),
+    "a schema that is none": ({"schema": {"focus": {"type": "txt"}}}, "schema.json", "focus"),
+    "a schema that takes the id": ({"schema": {"id": {"type": "string"}}}, "schema.json", "finds its parent"),
     "a schema that is a list": ({"schema": []}, "schema.json", "list"),
     "broken JSON": ({"examples": "[{"}, "examples.json", "JSON"),
     "an example without reply": ({"examples": [{"given": "x"}]}, "examples.json", "0.reply"),
@@ -114,7 +116,10 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "options",
     ),
     "a list that is missing": ({"direction": "name: a\ndraw: {who: no.json}\n"}, "no.json", "nothing"),
+    "a list elsewhere": ({"direction": "name: a\ndraw: {who: ../list.json}\n"}, "direction.yaml", "draw.who"),
     "no validators": ({"validators": "x = 1\n"}, "validators.py", "VALIDATORS"),
+    "a validator without its tuple": ({"validators": "VALIDATORS = len\n"}, "validators.py", "built-in function len"),
+    "code that does not run": ({"validators": "import no_such_module\n"}, "validators.py", "ModuleNotFoundError"),
 }
 
 

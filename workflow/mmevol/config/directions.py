@@ -29,7 +29,7 @@ class Manifest(Section):
         description="the direction that it is like: the embedded teacher, which knows these, rewrites by it",
     )
     reason: Reason = Field(default=Reason.DIRECTION_RULE, description="what its validators' rejections are counted as")
-    draw: dict[Name, str] = Field(
+    draw: dict[Name, Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]] = Field(
         default={},
         description="by name, a JSON list in the folder; a record gets one entry a round, in the block's `data`",
     )

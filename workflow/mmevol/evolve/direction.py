@@ -88,7 +88,7 @@ def direction(name: str, plugin: Plugin | None = None) -> Direction:
 def read(folder: Path) -> Direction:
     """A direction from its folder. Raises `BadInput` that names the file."""
     of = manifest(folder)
-    own = _json(folder / "schema.json", dict) or {}
+    own = _schema(folder / "schema.json")
     schema = candidates_with(own) if own else CANDIDATES
     examples = _json(folder / "examples.json", list) or []
     for place, example in enumerate(examples):
@@ -133,6 +133,21 @@ def _instructions(folder: Path, examples: list[Any], extra: list[str]) -> str:
         raise _bad(folder / "prompt.jinja", "(template)", found, "a Jinja2 template that runs in a sandbox") from error
 
 
+def _schema(file: Path) -> dict[str, Any]:
+    own: dict[str, Any] = _json(file, dict) or {}
+    if own:
+        from jsonschema import Draft7Validator, SchemaError
+
+        try:
+            Draft7Validator.check_schema({"properties": own})
+        except SchemaError as error:
+            where = ".".join(map(str, error.path)).removeprefix("properties.")
+            raise _bad(file, where, error.message, "a JSON schema, draft 7, by property") from None
+    if "id" in own:
+        raise _bad(file, "id", "a property of that name", "other properties: by `id` a reply finds its parent")
+    return own
+
+
 def _json(file: Path, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
     """The content of an optional file."""
     if not file.exists():
@@ -152,10 +167,14 @@ def _validators(file: Path) -> Sequence[Validator]:
     spec = importlib.util.spec_from_file_location(f"mmevol_direction_{digest(str(file))[:8]}", file)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found: Sequence[Validator] | None = getattr(module, "VALIDATORS", None)
-    if not found:
-        raise _bad(file, "VALIDATORS", "nothing", "a tuple of functions (qa, record) -> why it is rejected, or None")
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise _bad(file, "(code)", f"{type(error).__name__}: {error}", "a module that can be run by itself") from error
+    found = getattr(module, "VALIDATORS", None)
+    if not isinstance(found, tuple) or not found or not all(map(callable, found)):
+        expected = "a tuple of functions (qa, record) -> why it is rejected, or None"
+        raise _bad(file, "VALIDATORS", repr(found), expected)
     return found
 
 

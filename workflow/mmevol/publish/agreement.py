@@ -19,7 +19,8 @@ COLUMNS = ("evolution", "round", "verdict", "n", "agreement", "kappa", "differen
 
 NOTES = (
     "n: candidates of which both judges gave that verdict, survivors and eliminated alike. Agreement: the share where it is equal. "
-    "Kappa: Cohen's, agreement beyond what the two judges' own frequencies would give by chance; – where that chance is 1.",
+    "Kappa: Cohen's, agreement beyond what the two judges' own frequencies would give by chance: low where "
+    "nearly all verdicts are alike, however well the judges agree; – where all are.",
     "Difference: mean absolute difference of the difficulties, 0 to 10. The first judge's verdicts are those of all other tables.",
 )
 

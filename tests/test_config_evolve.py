@@ -50,6 +50,8 @@ def test_a_second_judge_is_another_model_and_makes_a_rule_possible() -> None:
     missing = {"judge": {"second": {"endpoint": "none"}}}
     assert bad(evolve__evolutions={"full": missing}).found == "none"
     assert "second judge" in bad(evolve__evolutions={"full": {"eliminate": {"combine": "both"}}}).expected
+    scratch = {"from": "scratch", "calls": {"same_as": "full"}} | {"judge": {"second": {"endpoint": "judge"}}}
+    assert study(evolve__evolutions={"full": {}, "anew": scratch}).two_judges("anew") == []
     other = {"launch": "embedded", "model": "other"}
     s = study(
         endpoints__other=other,

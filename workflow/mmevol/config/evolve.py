@@ -63,7 +63,6 @@ class Eliminate(Section):
     near_duplicate: float | list[float] | None = Field(
         default=0.9, description="Jaccard similarity of word 3-grams to an earlier version at which a candidate goes"
     )
-
     combine: Literal["first", "both", "either"] = Field(
         default="first",
         description="of two judges: the first alone decides, both must let a candidate pass, or one is enough",

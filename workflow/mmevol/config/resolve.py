@@ -169,13 +169,12 @@ def _check_names(study: Study, file: str) -> None:
         known(f"{where}.judge.endpoint", e.judge.endpoint if e.judge else None, study.endpoints)
         if e.judge and e.judge.second:
             known(f"{where}.judge.second.endpoint", e.judge.second.endpoint, study.endpoints)
-            first, second = study.two_judges(name)
-            if first == second:
+            if len(set(study.two_judges(name))) == 1:
                 raise BadInput(
                     file=file,
                     field=f"{where}.judge.second.endpoint",
-                    found=f"{e.judge.second.endpoint}, whose model is {second}",
-                    expected="another model than the first judge's: verdicts carry the model's name",
+                    found=f"{e.judge.second.endpoint}, whose model is the first judge's",
+                    expected="another model: verdicts carry the model's name",
                     remedy="name an endpoint with another model",
                 )
         for direction in e.directions:

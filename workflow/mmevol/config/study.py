@@ -212,9 +212,10 @@ class Study(Section):
 
     def two_judges(self, evolution: str) -> list[str]:
         """The models of first and second judge; empty where there is no second."""
-        judge = self.evolve.evolutions[evolution].judge
-        if not (judge and judge.second):
+        e = self.evolve.evolutions[evolution]
+        if e.from_ == "scratch" or not (e.judge and e.judge.second):
             return []
+        judge = e.judge
         return [self.identity(name).model for name in (judge.endpoint, judge.second.endpoint)]
 
     def faults(self, evolution: str) -> str:

@@ -96,11 +96,8 @@ class RoundAsker:
 
     async def chunk(self, record: SeedRecord, parents: list[Version], name: str, tries: list[Try]) -> list[Candidate]:
         """Rewrite some Q&A of a record in one request, then judge what is valid."""
-        n, attempts, toward = (
-            self.settings.round,
-            self.settings.content_attempts,
-            direction(name, self.plugins.get(name)),
-        )
+        toward = direction(name, self.plugins.get(name))
+        n, attempts = self.settings.round, self.settings.content_attempts
         made, failed = await rewrite(
             self.evolver, record, parents, toward, self.settings, draw=n, attempts=attempts, tries=tries
         )

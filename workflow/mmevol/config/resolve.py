@@ -162,37 +162,21 @@ def _check_names(study: Study, file: str) -> None:
     if study.seeds.curate:
         known("seeds.curate.endpoint", study.seeds.curate.endpoint, study.endpoints)
     rewriting: list[str] = []
-    plugins = {p.name: p for p in study.evolve.direction_plugins}
+    directions = [*DIRECTIONS, *(p.name for p in study.evolve.direction_plugins)]
     for name, e in study.evolve.evolutions.items():
         where = f"evolve.evolutions.{name}"
         known(f"{where}.endpoint", e.endpoint, study.endpoints)
         known(f"{where}.judge.endpoint", e.judge.endpoint if e.judge else None, study.endpoints)
         if e.judge and e.judge.second:
             known(f"{where}.judge.second.endpoint", e.judge.second.endpoint, study.endpoints)
-            if len(set(study.two_judges(name))) == 1:
-                raise BadInput(
-                    file=file,
-                    field=f"{where}.judge.second.endpoint",
-                    found=f"{e.judge.second.endpoint}, whose model is the first judge's",
-                    expected="another model: verdicts carry the model's name",
-                    remedy="name an endpoint with another model",
-                )
         for direction in e.directions:
             known(
                 f"{where}.directions",
                 direction,
-                [*DIRECTIONS, *plugins],
+                directions,
                 "mend the name, or name the direction's folder in evolve.direction_plugins",
             )
-            own = plugins.get(direction)
-            if own and not own.base and study.endpoints[e.endpoint].launch == "embedded":
-                raise BadInput(
-                    file=file,
-                    field=f"{where}.directions.{direction}",
-                    found=f"a direction without `base`, and {e.endpoint}, the embedded teacher",
-                    expected="a direction that says which of the three it is like: the teacher knows no other",
-                    remedy=f"write base: into direction.yaml of {own.source}, or take another endpoint",
-                )
+        _check_models(study, name, file)
         known(
             f"{where}.calls.same_as",
             e.calls.same_as if e.calls else None,
@@ -220,6 +204,28 @@ def _check_names(study: Study, file: str) -> None:
         known("publish.paper", arm, study.train.arms)
     for place, arm in enumerate(study.evaluate.blind):
         known(f"evaluate.blind.{place}", arm, study.train.arms)
+
+
+def _check_models(study: Study, name: str, file: str) -> None:
+    """What an evolution asks of its models must be possible: two judges that differ, directions that the teacher knows."""
+    e, where = study.evolve.evolutions[name], f"evolve.evolutions.{name}"
+    if len(set(study.two_judges(name))) == 1:
+        raise BadInput(
+            file=file,
+            field=f"{where}.judge.second.endpoint",
+            found="the first judge's model",
+            expected="another model: verdicts carry the model's name",
+            remedy="name an endpoint with another model",
+        )
+    for plugin in study.evolve.direction_plugins:
+        if plugin.name in e.directions and not plugin.base and study.endpoints[e.endpoint].launch == "embedded":
+            raise BadInput(
+                file=file,
+                field=f"{where}.directions.{plugin.name}",
+                found=f"a direction without `base`, and {e.endpoint}, the embedded teacher",
+                expected="a direction that says which of the three it is like: the teacher knows no other",
+                remedy=f"write base: into direction.yaml of {plugin.source}, or take another endpoint",
+            )
 
 
 def load(path: str | Path) -> Study:

@@ -213,10 +213,9 @@ class Study(Section):
     def two_judges(self, evolution: str) -> list[str]:
         """The models of first and second judge; empty where there is no second."""
         e = self.evolve.evolutions[evolution]
-        if e.from_ == "scratch" or not (e.judge and e.judge.second):
+        if e.from_ == "scratch" or e.judge is None or e.judge.second is None:
             return []
-        judge = e.judge
-        return [self.identity(name).model for name in (judge.endpoint, judge.second.endpoint)]
+        return [self.identity(name).model for name in (e.judge.endpoint, e.judge.second.endpoint)]
 
     def faults(self, evolution: str) -> str:
         """The fault rates of an evolution's evolver, as JSON."""

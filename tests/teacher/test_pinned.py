@@ -1,0 +1,92 @@
+"""The teacher's replies, pinned: a change that is meant to be faster only, or plainer only, leaves every byte as it was."""
+
+import hashlib
+from collections import defaultdict
+from random import Random
+from typing import Any
+
+import orjson
+from mmevol.records import DIRECTIONS, Object, Request, RequestQA
+from mmevol.teacher.answer import answer
+from mmevol.teacher.nouns import COLORS, SHAPES, SIZES, THINGS
+
+PHOTO_QUESTIONS = (
+    "What is the main focus of the image?",
+    "How many {}s are there in the image?",
+    "What is the {} doing?",
+    "Where is the {}?",
+    "Is there a {} in the image?",
+)
+DRAWN_QUESTIONS = ("How many objects are there?", "What color is the largest {}?", "Is there a red {} in the image?")
+
+PINNED = {
+    "drawn": {
+        "curate": (53, "4d530f45c3c2a4c1"),
+        "fresh": (60, "4aed3f43c21f78f7"),
+        "evolve": (180, "e8dff2e485fca7f7"),
+        "judge": (180, "cb3c7cf74b2eccd1"),
+        "blind": (180, "7c0c1f504dd83e36"),
+    },
+    "photographed": {
+        "curate": (53, "f77056cd7fe3372e"),
+        "fresh": (60, "0d5194d13b2056c3"),
+        "evolve": (179, "2aa827a41436dfbc"),
+        "judge": (179, "8f1bd1c32cd4f117"),
+        "blind": (179, "46d1593fd36893c9"),
+    },
+}
+"""Items and digest of each task's replies. New values belong with a new name of the model, since kept replies stay what they were."""
+
+
+def box(rng: Random) -> tuple[float, float, float, float]:
+    x, y, side = rng.uniform(0, 0.8), rng.uniform(0, 0.8), rng.uniform(0.03, 0.6)
+    return round(x, 3), round(y, 3), round(min(1, x + side), 3), round(min(1, y + side * rng.uniform(0.5, 2)), 3)
+
+
+def drawn(rng: Random) -> tuple[list[Object], list[str]]:
+    things = []
+    for _ in range(rng.randint(3, 8)):
+        attributes = {"color": rng.choice(COLORS[:6]), "size": rng.choice(SIZES)}
+        attributes |= {"text": "KX"} if rng.random() < 0.2 else {}
+        things.append(Object(label=rng.choice(SHAPES[:4]), bbox=box(rng), attributes=attributes))
+    return things, [text.format(rng.choice(things).label) for text in rng.sample(DRAWN_QUESTIONS, 2)]
+
+
+def photographed(rng: Random) -> tuple[list[Object], list[str]]:
+    labels = rng.sample(THINGS, 5)
+    things = [Object(label=rng.choice(labels), bbox=box(rng)) for _ in range(rng.randint(1, 15))]
+    return things, [text.format(rng.choice(things).label) for text in rng.sample(PHOTO_QUESTIONS, 2)]
+
+
+def replies(kind: str, records: int) -> dict[str, tuple[int, str]]:
+    """How many items the replies of each task hold, and a digest of all their bytes, over records evolved for three rounds."""
+    digests: Any = defaultdict(hashlib.sha256)
+    items: dict[str, int] = defaultdict(int)
+
+    def ask(key: str, **request: Any) -> list[dict[str, Any]]:
+        reply = answer(Request(**request), key, 0)
+        digests[request["task"]].update(orjson.dumps(reply))
+        found: list[dict[str, Any]] = next(iter(reply.values()))
+        items[request["task"]] += len(found)
+        return found
+
+    for number in range(records):
+        rng = Random(f"{kind} {number}")
+        objects, texts = (drawn if kind == "drawn" else photographed)(rng)
+        line = {str(i): RequestQA(id=str(i), question=text) for i, text in enumerate(texts)}
+        ask(f"{number}", task="curate", objects=objects, caption="A picture. It has things.")
+        ask(f"{number}", task="fresh", direction="fresh", objects=objects, qas=list(line.values()))
+        for round_ in range(3):
+            direction, key = rng.choice((*DIRECTIONS, "another")), f"{number}-{round_}"
+            found = ask(key, task="evolve", direction=direction, objects=objects, qas=list(line.values()))
+            new = {item["id"]: RequestQA(**item) for item in found}
+            before = [line[i] for i in new]
+            ask(key, task="judge", direction=direction, objects=objects, qas=list(new.values()), compare_with=before)
+            for qa in new.values():
+                ask(key, task="blind", qas=[RequestQA(id=qa.id, question=qa.question, options=qa.options)])
+            line |= new
+    return {task: (items[task], digests[task].hexdigest()[:16]) for task in digests}
+
+
+def test_replies_are_what_they_were() -> None:
+    assert {kind: replies(kind, 30) for kind in PINNED} == PINNED

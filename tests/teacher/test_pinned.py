@@ -35,7 +35,7 @@ PINNED = {
         "blind": (179, "46d1593fd36893c9"),
     },
 }
-"""Items and digest of each task's replies. New values belong with a new name of the model, since kept replies stay what they were."""
+"""Items and digest of each task's replies. New values go with a new name of the model: kept replies stay what they were."""
 
 
 def box(rng: Random) -> tuple[float, float, float, float]:

@@ -21,8 +21,8 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mmevol.config.study import Study
 from mmevol.config.resolve import resolve
+from mmevol.config.study import Study
 from mmevol.records import Request
 from mmevol.replies import frames
 from mmevol.teacher.answer import answer
@@ -109,15 +109,26 @@ class Run:
             common = ("--shard", shard, "--seeds", seeds, "--out", made, "--usage", usage)
             self.command("ask", "evolve", "ask", "--settings", ask.dump(), *given, *common)
             given = ("--before", before) if before else ()
-            out = ("--frontier", kept, "--outcomes", at / "ledger" / made.name, "--ledger", at / "ledger" / f"{shard}.json")
-            self.command("eliminate", "evolve", "eliminate", "--settings", eliminate.dump(), "--candidates", made, *given, *out)
+            out = (
+                "--frontier",
+                kept,
+                "--outcomes",
+                at / "ledger" / made.name,
+                "--ledger",
+                at / "ledger" / f"{shard}.json",
+            )
+            self.command(
+                "eliminate", "evolve", "eliminate", "--settings", eliminate.dump(), "--candidates", made, *given, *out
+            )
             before = kept
 
     def everything(self, source: Path) -> float:
         """The whole study; the wall-clock seconds that it took."""
         began = time.monotonic()
         seeds, s = self.root / "seeds", self.study
-        self.command("audit", "seeds", "audit", "--settings", s.audit_settings().dump(), "--records", source, "--out", seeds)
+        self.command(
+            "audit", "seeds", "audit", "--settings", s.audit_settings().dump(), "--records", source, "--out", seeds
+        )
         with ThreadPoolExecutor(SHARDS) as pool:
             list(pool.map(self.shard, range(SHARDS)))
         dataset = self.root / "evolve" / "full" / "dataset"
@@ -169,8 +180,8 @@ def measure(count: int) -> dict[str, float]:
     composing = {f"teacher: {task}": each[task] * asked[task] / 1000 for task in asked}
     parts |= composing | {"teacher: server": run.teacher - sum(composing.values())}
     total = sum(parts.values())
-    sent = sum(ledger["sent"] for ledger in ledgers)
-    print(f"{count} records, {sent} Q&A sent, {sum(l['survived'] for l in ledgers)} survived; requests: {dict(asked)}")
+    sent, survived = (sum(ledger[name] for ledger in ledgers) for name in ("sent", "survived"))
+    print(f"{count} records, {sent} Q&A sent, {survived} survived; requests: {dict(asked)}")
     print(f"wall {wall:.1f} s, CPU {total:.1f} s")
     return parts | {"all": total}
 

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from mmevol.records import RequestQA, digest
+from mmevol.teacher.confirm import confirmed
 from mmevol.teacher.distractors import alternatives
 from mmevol.teacher.execute import Run, Unanswerable
 from mmevol.teacher.grammar import parse
@@ -68,7 +69,7 @@ def demanded(value: str, demand: str) -> str:
 
 
 def realise(question: Question, finder: Finder) -> Composed | None:
-    """The question asked and answered by execution, with its trace; None if it has no answer or not enough distractors."""
+    """The question asked, answered by execution and confirmed, with its trace; None without an answer or enough distractors."""
     scene = finder.scene
     text = render(question)
     if parse(text, scene.plurals) != question:
@@ -77,6 +78,8 @@ def realise(question: Question, finder: Finder) -> Composed | None:
     try:
         value = execution.answer(question.program)
     except Unanswerable:
+        return None
+    if not confirmed(question.program, value, scene):
         return None
     said = demanded(value, question.demand)
     if question.demand and said == value:

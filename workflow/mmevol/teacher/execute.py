@@ -29,7 +29,7 @@ from mmevol.teacher.language import (
     Verify,
 )
 from mmevol.teacher.render import box_text, noun_phrase, plural_phrase, upper_first
-from mmevol.teacher.scene import MARGIN, RATIO, Scene
+from mmevol.teacher.scene import MARGIN, NEAR, RATIO, Scene
 
 LISTED = 8
 """A step quotes the boxes of a group up to this size, and says how many there are beyond it."""
@@ -112,7 +112,7 @@ class Run:
         scene = self.scene
         if isinstance(one, Region):
             found = [
-                i for i in scene.all if all(abs(a - b) < 6e-4 for a, b in zip(scene.boxes[i], one.box, strict=True))
+                i for i in scene.all if all(abs(a - b) < NEAR for a, b in zip(scene.boxes[i], one.box, strict=True))
             ]
         else:
             found = self.members(one.group)

@@ -156,11 +156,14 @@ def known(qa: RequestQA, scene: Scene) -> tuple[Question, Run] | None:
     return question, execution
 
 
+_SYNONYMS = [(f" {word} ", f" {plural(word)} ", label) for word, label in SYNONYMS.items()]
+
+
 def named_objects(text: str, scene: Scene) -> list[int]:
     """The objects that a text outside the language names: by label, plural, or what people call them."""
     said = f" {' '.join(''.join(c if c.isalnum() else ' ' for c in text.lower()).split())} "
     labels = {label for label in scene.counts if f" {label} " in said or f" {plural(label)} " in said}
-    labels |= {label for word, label in SYNONYMS.items() if f" {word} " in said or f" {plural(word)} " in said}
+    labels |= {label for one, many, label in _SYNONYMS if one in said or many in said}
     return [i for i in scene.all if scene.labels[i] in labels]
 
 

@@ -49,7 +49,7 @@ DEMANDS = {
 
 def box_text(box: Sequence[float]) -> str:
     """A box as questions and answers quote it: ``[0.100, 0.200, 0.300, 0.400]``."""
-    return "[" + ", ".join(f"{c:.3f}" for c in box) + "]"
+    return "[%.3f, %.3f, %.3f, %.3f]" % tuple(box)
 
 
 def _phrase(group: Group, noun: str) -> str:

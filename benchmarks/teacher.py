@@ -134,6 +134,7 @@ class Run:
         dataset = self.root / "evolve" / "full" / "dataset"
         words = ("--settings", s.dataset_settings("full").dump(), "--study-root", self.root, "--out", dataset)
         self.command("dataset", "evolve", "dataset", *words)
+        self.command("verify", "teacher", "verify", dataset)
         return time.monotonic() - began
 
 
@@ -182,29 +183,42 @@ def measure(count: int) -> dict[str, float]:
     total = sum(parts.values())
     sent, survived = (sum(ledger[name] for ledger in ledgers) for name in ("sent", "survived"))
     print(f"{count} records, {sent} Q&A sent, {survived} survived; requests: {dict(asked)}")
-    print(f"wall {wall:.1f} s, CPU {total:.1f} s")
+    print(f"wall {wall:.1f} s, CPU {total:.1f} s", flush=True)
     return parts | {"all": total}
 
 
+def result(count: int) -> dict[str, Any]:
+    """Measured at a third of the records and at all of them.
+
+    ``cpu_ms``: CPU-ms a record and round by part, at the two sizes and as what one more costs, in which the start of processes is
+    not. ``minutes``: what that makes of the full set on two cores that do nothing else.
+    """
+    small, large = count // 3, count
+    few, many = measure(small), measure(large)
+    cpu_ms = {
+        part: [
+            1000 * few[part] / (small * ROUNDS),
+            1000 * many[part] / (large * ROUNDS),
+            1000 * (many[part] - few[part]) / ((large - small) * ROUNDS),
+        ]
+        for part in many
+    }
+    return {"records": [small, large], "cpu_ms": cpu_ms, "minutes": cpu_ms["all"][2] * FULL * ROUNDS / 1000 / 2 / 60}
+
+
 def main() -> None:
-    """Measure at a third of the size and at the whole of it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure and print; ``--json`` keeps the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=3000)
-    count = parser.parse_args().records
-    sizes = (count // 4, count // 2, count)
-    found = [measure(size) for size in sizes]
-    print("\nCPU-ms a record and round, as it is and what more records add")
-    print(f"{'':<26}" + "".join(f"{size:>9}" for size in sizes) + f"{'slope':>9}")
-    for part in found[-1]:
-        each = [1000 * seconds[part] / (size * ROUNDS) for seconds, size in zip(found, sizes, strict=True)]
-        print(f"{part:<26}" + "".join(f"{ms:9.2f}" for ms in each) + f"{slope(found, sizes, part):9.2f}")
-    minutes = slope(found, sizes, "all") * FULL * ROUNDS / 1000 / 2 / 60
-    print(f"\n{FULL:,} records × {ROUNDS} rounds on 2 cores: {minutes:.0f} minutes")
-
-
-def slope(found: list[dict[str, float]], sizes: tuple[int, ...], part: str) -> float:
-    """CPU-ms that one more record and round costs, from the smallest size to the largest: the start of processes is left out."""
-    return 1000 * (found[-1][part] - found[0][part]) / ((sizes[-1] - sizes[0]) * ROUNDS)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found = result(given.records)
+    print(f"\n{'CPU-ms a record and round':<26}" + "".join(f"{n:>8}" for n in found["records"]) + f"{'one more':>10}")
+    for part, (small, large, more) in found["cpu_ms"].items():
+        print(f"{part:<26}{small:8.2f}{large:8.2f}{more:10.2f}")
+    print(f"\n{FULL:,} records × {ROUNDS} rounds on 2 cores: {found['minutes']:.0f} minutes")
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Reading the English of `render` back: ``parse(render(question)) == question``, and None for what is not in the language."""
 
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple, get_args
 
 from mmevol.teacher import language as la
@@ -201,7 +202,13 @@ def _parse_box(text: str) -> tuple[float, float, float, float]:
 
 def parse(text: str, plurals: dict[str, str] | None = None) -> la.Question | None:
     """The question that a text asks, or None. ``plurals``: of the picture's labels, from `nouns.singulars`."""
+    return _parsed(text, tuple((plurals or {}).items()))
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str, plurals: tuple[tuple[str, str], ...]) -> la.Question | None:
+    """Kept, since a question is read when it is composed, when it is judged, and as what the next one grows from."""
     try:
-        return _Grammar(plurals or {}).question(" ".join(text.split()))
+        return _Grammar(dict(plurals)).question(" ".join(text.split()))
     except _No:
         return None

@@ -88,7 +88,7 @@ class Run:
         teacher = 0.0
         while (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
             teacher = max(teacher, cpu_of_children(process.pid))
-            time.sleep(0.05)
+            time.sleep(0.2)
         _, status, usage = ended
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:

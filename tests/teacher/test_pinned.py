@@ -6,9 +6,12 @@ from random import Random
 from typing import Any
 
 import orjson
+from hypothesis import given
+from hypothesis import strategies as st
 from mmevol.records import DIRECTIONS, Object, Request, RequestQA
 from mmevol.teacher.answer import answer
 from mmevol.teacher.nouns import COLORS, SHAPES, SIZES, THINGS
+from mmevol.teacher.phrases import shuffled
 
 PHOTO_QUESTIONS = (
     "What is the main focus of the image?",
@@ -90,3 +93,10 @@ def replies(kind: str, records: int) -> dict[str, tuple[int, str]]:
 
 def test_replies_are_what_they_were() -> None:
     assert {kind: replies(kind, 30) for kind in PINNED} == PINNED
+
+
+@given(st.integers(), st.integers(0, 300))
+def test_an_order_is_drawn_as_the_library_draws_it(seed: int, size: int) -> None:
+    ours, theirs = Random(seed), Random(seed)
+    assert shuffled(ours, range(size)) == theirs.sample(range(size), size)
+    assert ours.getstate() == theirs.getstate()

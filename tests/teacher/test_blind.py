@@ -3,9 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmevol.records import Object, RequestQA
 from mmevol.teacher.blind import UNKNOWN, guess, leak
+from mmevol.teacher.confirm import Unclear, solve
 from mmevol.teacher.grammar import parse
+from mmevol.teacher.scene import Scene
 
-from . import brute
 from .scenes import programs, scenes
 
 LEAKS = {
@@ -40,8 +41,8 @@ def test_a_leak_is_never_wrong(objects: list[Object], data: st.DataObject) -> No
     if said is None or "size" in repr(program).lower():  # what is annotated as large need not have the larger box
         return
     try:
-        solved = brute.solve(program, objects)
-    except brute.Unclear:
+        solved = solve(program, Scene(objects))
+    except Unclear:
         return
     assert solved == said or solved.endswith(said.removeprefix("the")), "a name may add the color"
 

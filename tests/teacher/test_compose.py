@@ -10,6 +10,7 @@ from mmevol.records import DIRECTIONS, FORMATS, SKILLS, CandidateReply, Object, 
 from mmevol.teacher.answer import answer
 from mmevol.teacher.blind import leak
 from mmevol.teacher.compose import DEPTH_CAP, demanded
+from mmevol.teacher.confirm import solve
 from mmevol.teacher.grammar import parse
 from mmevol.teacher.judge import verdict
 from mmevol.teacher.language import Locate, Question, depth
@@ -17,7 +18,6 @@ from mmevol.teacher.phrases import Phrases
 from mmevol.teacher.render import box_text, noun_phrase
 from mmevol.teacher.scene import Scene
 
-from . import brute
 from .scenes import scenes
 from .test_execute import SCENE
 
@@ -38,7 +38,7 @@ def question_of(item: dict[str, Any], objects: list[Object]) -> Question:
 
 def right_answer(item: dict[str, Any], objects: list[Object]) -> str:
     question = question_of(item, objects)
-    return demanded(brute.solve(question.program, objects), question.demand)
+    return demanded(solve(question.program, Scene(objects)), question.demand)
 
 
 def check_item(item: dict[str, Any], objects: list[Object]) -> None:

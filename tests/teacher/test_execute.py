@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mmevol.records import SKILLS, Object
+from mmevol.teacher.confirm import Unclear, solve
 from mmevol.teacher.execute import Run, Unanswerable
 from mmevol.teacher.grammar import parse
 from mmevol.teacher.language import Program, depth
 from mmevol.teacher.scene import Scene
 
-from . import brute
 from .scenes import programs, scenes
 
 
@@ -86,8 +86,8 @@ def test_a_second_executor_agrees(data: st.DataObject) -> None:
     draw = data.draw(programs(objects))
     for asked in (draw.program() for _ in range(20)):
         try:
-            expected = brute.solve(asked, objects)
-        except brute.Unclear:
+            expected = solve(asked, Scene(objects))
+        except Unclear:
             expected = None
         assert answer_or_none(asked, objects) == expected
 

@@ -7,12 +7,12 @@ import pytest
 from mmevol.config import Faults
 from mmevol.records import BadInput, JudgeReply, Request, RequestQA
 from mmevol.teacher.answer import answer
+from mmevol.teacher.confirm import solve
 from mmevol.teacher.faults import ITEM, REPLY, TRANSPORT, broken_text, check, planted, spoiled, transport_fault
 from mmevol.teacher.judge import verdict
 from mmevol.teacher.render import box_text
 from mmevol.teacher.scene import Scene
 
-from . import brute
 from .test_compose import question_of
 from .test_execute import SCENE
 
@@ -69,7 +69,7 @@ class TestItems:
     def test_an_invented_object_is_not_there(self, direction: str) -> None:
         for _, item, parent in every("invented_object", direction):
             program = question_of(item, SCENE).program
-            assert brute.solve(program, SCENE) == "0" != item["answer"]
+            assert solve(program, Scene(SCENE)) == "0" != item["answer"]
             assert item["objects"][0] not in {o.label for o in SCENE} and not judged(item, parent, direction).faithful
 
     def test_an_unimproved_copy_asks_what_the_parent_asks(self, direction: str) -> None:

@@ -219,7 +219,7 @@ def test_requests_are_counted_and_logged(tmp_path: Path) -> None:
         server.ask(b"nonsense")
         _, counts, _ = server.send("GET", "/stats")
     assert counts["requests"] == 4 and counts["tasks"] == {"evolve": 3, "blind": 1}
-    assert counts["keys"] == {"a": 2, "b": 1, "c": 1}
+    assert counts["keys"] == {"a": 2, "b": 1, "c": 1} and counts["mismatches"] == {}
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["key"] for line in lines] == ["a", "a", "b", "c"]
     assert lines[-1] == {

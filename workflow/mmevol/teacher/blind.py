@@ -1,22 +1,8 @@
 """Answering without the picture: what a question's own words give away, else a guess."""
 
 from mmevol.records import RequestQA, digest
+from mmevol.teacher import language as la
 from mmevol.teacher.grammar import parse
-from mmevol.teacher.language import (
-    Attribute,
-    CompareSize,
-    Connect,
-    Group,
-    Locate,
-    Name,
-    One,
-    Program,
-    Read,
-    Referent,
-    Region,
-    Same,
-    Verify,
-)
 from mmevol.teacher.nouns import SHAPES
 from mmevol.teacher.render import box_text
 
@@ -24,9 +10,9 @@ UNKNOWN = "unknown"
 """The answer to an open question whose words give nothing away: it has no list of likely answers to guess from."""
 
 
-def _said(one: Referent, name: str) -> str | None:
+def _said(one: la.Referent, name: str) -> str | None:
     """What a phrase itself says of an object's attribute."""
-    if isinstance(one, Region):
+    if isinstance(one, la.Region):
         return None
     if name == "size" and one.pick in ("largest", "smallest"):
         return "large" if one.pick == "largest" else "small"
@@ -34,29 +20,29 @@ def _said(one: Referent, name: str) -> str | None:
     return one.group.label if value is None and name == "shape" and one.group.label in SHAPES else value
 
 
-def _named(group: Group) -> str:
+def _named(group: la.Group) -> str:
     color = dict(group.attributes).get("color")
     return f"the {color} {group.label}" if color else f"the {group.label}"
 
 
-def leak(program: Program) -> str | None:
+def leak(program: la.Program) -> str | None:
     """The answer that the program's own words give away, or None: ``What color is the red circle?`` says red."""
     match program:
-        case Attribute(name, one):
+        case la.Attribute(name, one):
             return _said(one, name)
-        case Name(One(group)) if group.label:
+        case la.Name(la.One(group)) if group.label:
             return _named(group)
-        case Read(one):
+        case la.Read(one):
             return _said(one, "text")
-        case Locate(Region() as region):
+        case la.Locate(la.Region() as region):
             return box_text(region.box)
-        case Same(name, a, b) if (v := _said(a, name)) and (w := _said(b, name)):
+        case la.Same(name, a, b) if (v := _said(a, name)) and (w := _said(b, name)):
             return "Yes" if v == w else "No"
-        case CompareSize(op, a, b) if {_said(a, "size"), _said(b, "size")} == {"large", "small"}:
+        case la.CompareSize(op, a, b) if {_said(a, "size"), _said(b, "size")} == {"large", "small"}:
             return "Yes" if (_said(a, "size") == "large") == (op == "larger") else "No"
-        case Verify(query, value) if said := leak(query):
+        case la.Verify(query, value) if said := leak(query):
             return "Yes" if said == value else "No"
-        case Connect(op, a, b):
+        case la.Connect(op, a, b):
             both = (leak(a), leak(b))
             decisive = "No" if op == "and" else "Yes"
             return decisive if decisive in both else both[0] if both[0] == both[1] else None

@@ -1,4 +1,4 @@
-"""``mmevol teacher serve`` and ``mmevol teacher faults``."""
+"""``mmevol teacher serve``, ``faults`` and ``verify``."""
 
 import json
 import os
@@ -166,3 +166,24 @@ def faults(
 
     found = planted(_faults(faults), _stored(requests))
     write_text(rows, "".join(json.dumps(row) + "\n" for row in found))
+
+
+@app.command()
+def verify(
+    dataset: Annotated[Path, typer.Argument(help="evolved.parquet, or its folder")],
+    seeds: Annotated[
+        Path | None, typer.Option(help="folder of the seed shards; by default that of the dataset's study")
+    ] = None,
+    show: Annotated[int, typer.Option(min=0, help="mismatches to print")] = 20,
+) -> None:
+    """Work every executable answer out again by the second executor; exit code 1 where an evolved one is wrong."""
+    from mmevol.teacher.verify import verify as check
+
+    tallies = check(dataset, seeds)
+    print(f"{'':<12}{'checked':>10}{'mismatches':>12}{'no answer':>11}{'not executable':>16}")
+    for outcome, t in tallies.items():
+        print(f"{outcome:<12}{t.checked:>10,}{len(t.mismatches):>12,}{t.no_answer:>11,}{t.not_executable:>16,}")
+    for line in [line for tally in tallies.values() for line in tally.mismatches][:show]:
+        print(line)
+    if any(tally.mismatches for outcome, tally in tallies.items() if outcome != "seed"):
+        raise typer.Exit(1)

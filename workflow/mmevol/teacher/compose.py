@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from mmevol.records import RequestQA, digest
+from mmevol.teacher.confirm import confirmed
 from mmevol.teacher.distractors import alternatives
 from mmevol.teacher.execute import Run, Unanswerable
 from mmevol.teacher.grammar import parse
@@ -68,7 +69,7 @@ def demanded(value: str, demand: str) -> str:
 
 
 def realise(question: Question, finder: Finder) -> Composed | None:
-    """The question asked and answered by execution, with its trace; None if it has no answer or not enough distractors."""
+    """The question asked, answered by execution and confirmed, with its trace; None without an answer or enough distractors."""
     scene = finder.scene
     text = render(question)
     if parse(text, scene.plurals) != question:
@@ -77,6 +78,8 @@ def realise(question: Question, finder: Finder) -> Composed | None:
     try:
         value = execution.answer(question.program)
     except Unanswerable:
+        return None
+    if not confirmed(question.program, value, scene):
         return None
     said = demanded(value, question.demand)
     if question.demand and said == value:
@@ -153,11 +156,14 @@ def known(qa: RequestQA, scene: Scene) -> tuple[Question, Run] | None:
     return question, execution
 
 
+_SYNONYMS = [(f" {word} ", f" {plural(word)} ", label) for word, label in SYNONYMS.items()]
+
+
 def named_objects(text: str, scene: Scene) -> list[int]:
     """The objects that a text outside the language names: by label, plural, or what people call them."""
     said = f" {' '.join(''.join(c if c.isalnum() else ' ' for c in text.lower()).split())} "
     labels = {label for label in scene.counts if f" {label} " in said or f" {plural(label)} " in said}
-    labels |= {label for word, label in SYNONYMS.items() if f" {word} " in said or f" {plural(word)} " in said}
+    labels |= {label for one, many, label in _SYNONYMS if one in said or many in said}
     return [i for i in scene.all if scene.labels[i] in labels]
 
 

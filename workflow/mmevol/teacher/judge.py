@@ -78,10 +78,10 @@ def same_answer(question: Question, value: str, given: str) -> bool:
 
 def invented(qa: RequestQA, scene: Scene) -> str | None:
     """The first box in answer, options or steps that is no object's."""
-    known = {box_text(box) for box in scene.boxes}
     texts = [qa.answer, *qa.options, *(s.description for s in qa.steps), *(s.manipulation or "" for s in qa.steps)]
-    boxes = (box_text([float(c) for c in match]) for text in texts for match in _BOX.findall(text))
-    return next((box for box in boxes if box not in known), None)
+    said = [box_text([float(c) for c in match]) for text in texts if "[" in text for match in _BOX.findall(text)]
+    known = {box_text(box) for box in scene.boxes} if said else set()
+    return next((box for box in said if box not in known), None)
 
 
 def faithfulness(qa: RequestQA, reading: Reading, scene: Scene) -> tuple[bool, str]:

@@ -172,7 +172,7 @@ DECISIONS = (Exists, CompareCounts, CompareSize, Same, Related, Connect, Verify)
 
 Node = Program | Group | One | Region | Relation
 
-_NODES = get_args(Node)
+_NODES = frozenset(get_args(Node))
 
 _STEPS: dict[type, int] = {Total: 2, Difference: 2, CompareCounts: 2, CompareSize: 2, Same: 2, Verify: 0}
 """Operators that a node stands for, where it is not one: a comparison measures or counts, and then compares."""
@@ -196,22 +196,19 @@ def ordered(attributes: dict[str, str]) -> tuple[tuple[str, str], ...]:
 
 def children(node: Node) -> list[Node]:
     """The nodes directly below a node."""
-    below = (getattr(node, name) for name in node.__slots__)
-    return [value for value in below if isinstance(value, _NODES)]
+    return [value for name in node.__slots__ if type(value := getattr(node, name)) in _NODES]
 
 
 def depth(node: Node) -> int:
     """Operators on the longest chain: ground 1, and 1 each for a filter, relation, pick and query (a comparison 2)."""
-    match node:
-        case Group(_, attributes, where):
-            own = 1 + len(attributes)
-            return own if where is None else 1 + max(own, depth(where.anchor))
-        case One(group, pick):
-            return depth(group) + bool(pick)
-        case Region():
-            return 1
-        case _:
-            return _STEPS.get(type(node), 1) + max(depth(child) for child in children(node))
+    if isinstance(node, Group):
+        own = 1 + len(node.attributes)
+        return own if node.where is None else 1 + max(own, depth(node.where.anchor))
+    if isinstance(node, One):
+        return depth(node.group) + bool(node.pick)
+    if isinstance(node, Region):
+        return 1
+    return _STEPS.get(type(node), 1) + max(map(depth, children(node)))
 
 
 def groups(node: Node) -> list[Group]:

@@ -11,6 +11,8 @@ MARGIN = 0.1
 """Share of width or height by which centres differ before one object lies beside another."""
 RATIO = 1.2
 """How many times the area of another box a box has before it is larger."""
+NEAR = 6e-4
+"""Below this difference two coordinates are the same: they are written with three decimals."""
 
 _SIDE: dict[str, tuple[int, int]] = {"left": (0, 1), "right": (0, -1), "above": (1, 1), "below": (1, -1)}
 """Axis of a place, and the sign by which the anchor's centre is ahead."""

@@ -18,6 +18,7 @@ from mmevol.config import Faults
 from mmevol.records import DIRECTIONS, REQUEST_SCHEMA, CandidateReply, Request, digest
 from mmevol.teacher.answer import REPLY_FIELDS
 from mmevol.teacher.benchmark import BadData
+from mmevol.teacher.confirm import MISMATCHES
 from mmevol.teacher.faults import REFUSAL, broken_text, spoiled, transport_fault
 
 MAX_BODY = 32 * 1024 * 1024
@@ -234,11 +235,10 @@ class Teacher:
         return _json(model)
 
     async def stats(self, request: web.Request) -> web.Response:
-        """Requests since the start, by task, outcome and key."""
+        """Requests since the start, by task, outcome and key, and answers that the second executor did not confirm."""
         counts = self.counts
-        return _json(
-            {"requests": counts.requests, "tasks": counts.tasks, "outcomes": counts.statuses, "keys": counts.keys}
-        )
+        by = {"tasks": counts.tasks, "outcomes": counts.statuses, "keys": counts.keys, "mismatches": MISMATCHES}
+        return _json({"requests": counts.requests, **by})
 
     def _call(self, raw: bytes, headers: Any) -> Call:
         try:

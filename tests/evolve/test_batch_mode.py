@@ -25,10 +25,11 @@ from mmevol.endpoint.client import Client, Outage
 from mmevol.endpoint.parcel import Draft, Parcel
 from mmevol.endpoint.provider import Provider
 from mmevol.records import BadInput
+from mmevol.store import shard_of
 from mmevol.teacher.faults import transport_fault
 from PIL import Image
 from scripted import Server, connection, record
-from test_round import Shard
+from shards import Shard
 
 TOKEN = "a token of this test"
 CONTENT = {"malformed_json": 0.1, "truncated_json": 0.1, "unimproved_copy": 0.1, "refusal": 0.1, "judge_wrong": 0.1}
@@ -340,6 +341,26 @@ def test_batches_at_another_address_are_not_paid_for_again(tmp_path: Path, monke
         assert caught.value.field == "server"
         assert teacher.base_url in caught.value.found
         assert not other.asked()
+
+
+def test_other_shards_collect_what_is_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job of all records is killed; two jobs of half the buckets each share its batch, and the second clears it away."""
+    with teaching(tmp_path, QUIET, monkeypatch) as teacher:
+        whole = teacher.shard("whole", teacher.connection(), judge=None)
+        assert killed_at("polling", whole) == -signal.SIGKILL
+        asked = len(teacher.asked())
+        for number in (0, 1):
+            half = teacher.shard(f"half{number}", teacher.connection(), judge=None, shards=2)
+            (half.root / "replies").symlink_to(whole.root / "replies")
+            half.records = [r for r in half.records if shard_of(r.key, 2) == number]
+            half.__post_init__()
+            assert half.records
+            paths = half.paths
+            monkeypatch.setattr(half, "paths", lambda n, paths=paths, number=number: paths(n) | {"shard": number})
+            half.ask()
+            assert len(parcels(whole)) == 1 - number
+        assert len(teacher.asked()) >= asked
+        teacher.assert_each_was_answered_once()
 
 
 def test_the_embedded_teacher_of_a_job_takes_its_batches_with_it(

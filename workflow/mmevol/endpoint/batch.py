@@ -110,8 +110,8 @@ class Batches:
         """Send what has gathered once everybody waits."""
         still, job = 0, self.client.job
         while still < TURNS:
-            await asyncio.sleep(0.01 if job.asking else 0)
-            still = 0 if job.asking else still + 1
+            await asyncio.sleep(0.01 if job.asking > 0 else 0)
+            still = 0 if job.asking > 0 else still + 1
         self._flushing = False
         if not self._error:
             self._cut()

@@ -330,6 +330,17 @@ def test_a_server_without_batches_is_bad_input(tmp_path: Path, server: Server) -
     assert not server.heard
 
 
+def test_an_installation_without_the_client_is_bad_input(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "mmevol.endpoint.batch")
+    monkeypatch.delitem(sys.modules, "mmevol.endpoint.provider")
+    monkeypatch.setitem(sys.modules, "openai", None)
+    shard = Shard(tmp_path, [record("a")], {"e": connection(server, mode="batch")})
+    with pytest.raises(BadInput, match=r"mmevol\[batch\]"):
+        shard.ask()
+
+
 def test_batches_at_another_address_are_not_paid_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with teaching(tmp_path, QUIET, monkeypatch) as teacher:
         shard = teacher.shard("s", teacher.connection())

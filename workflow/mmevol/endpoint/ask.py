@@ -20,7 +20,7 @@ from mmevol.endpoint.client import Answer, Client
 from mmevol.endpoint.dialect import from_dialect
 from mmevol.endpoint.images import ENCODER, encode
 from mmevol.endpoint.prompt import Picture, Prompt, key_of
-from mmevol.records import Reason, digest
+from mmevol.records import BadInput, Reason, digest
 from mmevol.replies import ReplyStore
 from mmevol.store import bucket_of
 
@@ -53,7 +53,16 @@ class Asker:
     def __init__(self, client: Client, store: ReplyStore) -> None:
         self.client, self.store = client, store
         if client.connection.mode == "batch":
-            from mmevol.endpoint.batch import Batches
+            try:
+                from mmevol.endpoint.batch import Batches
+            except ModuleNotFoundError as error:
+                raise BadInput(
+                    file="the installation",
+                    field=f"endpoints.{client.name}.mode",
+                    found=f"batch, and no package {error.name}",
+                    expected="the packages of batch mode",
+                    remedy="pip install 'mmevol[batch]'",
+                ) from error
 
             client.batches = Batches(client, store)
         self.requests: Counter[str] = Counter()

@@ -195,7 +195,7 @@ class ReplyStore:
         root: Path | None = None,
         on_wait: Callable[[str], None] | None = None,
     ) -> None:
-        self.root = root or default_root()
+        self.root, self.buckets = root or default_root(), frozenset(buckets)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a bucket's every segment has its index open
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
         self._logs: dict[tuple[str, int, bool], Log] = {}

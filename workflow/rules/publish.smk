@@ -364,6 +364,9 @@ for figure, (category, label, files) in drawings.items():
         params:
             settings=getattr(study.publish.figures, figure).dump(),
             out=subpath(output[0], strip_suffix=".svg"),
+            files=lambda w, input, options=tuple(files): [
+                f"--{option} {input[option]}" for option in options
+            ],
             images=(
                 f"--images {study.images_root}"
                 if figure == "fig1_lineage" and study.images_root
@@ -372,9 +375,8 @@ for figure, (category, label, files) in drawings.items():
         message:
             f"Drawing figure {label}"
         shell:
-            "python {input.script} --settings {params.settings:q} "
-            + " ".join(f"--{option} {{input.{option}}}" for option in files)
-            + " {params.images} --out {params.out} > {log} 2>&1"
+            "python {input.script} --settings {params.settings:q} {params.files} {params.images} --out {params.out}"
+            " > {log} 2>&1"
 
 
 rule tables:

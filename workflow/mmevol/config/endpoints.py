@@ -34,6 +34,7 @@ class Prices(Section):
     input: float = Field(default=0, ge=0, description="of prompt tokens")
     cached_input: float = Field(default=0, ge=0, description="of prompt tokens that the provider had cached")
     output: float = Field(default=0, ge=0, description="of completion tokens")
+    batch: float = Field(default=1, ge=0, le=1, description="part of the price that batches cost; 0.5 at OpenAI")
     currency: str = Field(default="USD", description="name of the money; nothing is converted")
 
 
@@ -108,12 +109,35 @@ class Identity(Section):
     )
 
 
+class Batch(Section):
+    """How requests travel in batches (OpenAI's Batch API)."""
+
+    poll: float = Field(default=30, gt=0, description="seconds between two looks at a batch")
+    window: str = Field(default="24h", description="completion window that is asked for; OpenAI has only this one")
+    max_rows: int = Field(default=50_000, gt=0, description="requests of one file; OpenAI takes 50,000")
+    max_bytes: int = Field(
+        default=200_000_000, gt=0, description="of one file; OpenAI takes 200 MB, which with pictures decide"
+    )
+    records: int = Field(
+        default=1000,
+        gt=0,
+        description="records of a job that are worked on at a time: more make fewer, larger batches and take more memory",
+    )
+    patience: float = Field(
+        default=86_400, gt=0, description="seconds to wait for room when the account's enqueued tokens are used up"
+    )
+
+
 class Connection(Section):
     """How an endpoint is reached: changes no data and triggers no rerun."""
 
     launch: Literal["embedded"] | None = Field(
         default=None, description="`embedded` starts the project's own teacher, on loopback, for the life of a job"
     )
+    mode: Literal["online", "batch"] = Field(
+        default="online", description="`batch` sends files of requests and waits: slower, at a part of the price"
+    )
+    batch: Batch = Batch()
     base_url: str | None = Field(default=None, description="of an OpenAI-compatible server, up to and with `/v1`")
     api_version: str | None = Field(
         default=None, min_length=1, description="sent as `?api-version=`: dated versions of Azure OpenAI want it"
@@ -156,6 +180,13 @@ class Connection(Section):
         if "@" in (url or "") or parts.query or parts.fragment:
             raise ValueError("an address alone: keys go by api_key_env, the version by api_version")
         return url
+
+    def billed(self) -> "Connection":
+        """With the prices that its mode pays."""
+        if self.mode == "online":
+            return self
+        part = {n: getattr(self.prices, n) * self.prices.batch for n in ("input", "cached_input", "output")}
+        return self.model_copy(update={"prices": self.prices.model_copy(update=part)})
 
 
 class Endpoint(Identity, Connection):

@@ -21,7 +21,7 @@ from mmevol.endpoint.dialect import from_dialect
 from mmevol.endpoint.images import ENCODER, encode
 from mmevol.endpoint.prompt import Picture, Prompt, key_of
 from mmevol.endpoint.response import Answer
-from mmevol.records import Reason, digest
+from mmevol.records import BadInput, Reason, digest
 from mmevol.replies import ReplyStore
 from mmevol.store import bucket_of
 
@@ -53,6 +53,19 @@ class Asker:
 
     def __init__(self, client: Client, store: ReplyStore) -> None:
         self.client, self.store = client, store
+        if client.connection.mode == "batch":
+            try:
+                from mmevol.endpoint.batch import Batches
+            except ModuleNotFoundError as error:
+                raise BadInput(
+                    file="the installation",
+                    field=f"endpoints.{client.name}.mode",
+                    found=f"batch, and no package {error.name}",
+                    expected="the packages of batch mode",
+                    remedy="pip install 'mmevol[batch]'",
+                ) from error
+
+            client.batches = Batches(client, store)
         self.requests: Counter[str] = Counter()
         self._synced = time.monotonic()
         self._owning = asyncio.Lock()
@@ -71,14 +84,21 @@ class Asker:
         if kept is not None:
             self.client.usage.from_store += 1
             return Answer(**kept["answer"])
-        image = await self._image(now.picture, bucket) if now.picture and identity.sees_images else None
-        body = self.client.body(now.messages(identity, image), now.schema, more_tokens=more_tokens)
-        headers = {"X-MMEvol-Request": key.hex(), "X-MMEvol-Content-Attempt": str(attempt)}
-        answer = await self.client.send(body, headers)
         meta = {"record": record, "draw": draw, "attempt": attempt, "model": identity.model, "request": now.asked()}
+        if self.client.batches:
+            return await self.client.batches.answer(
+                key, bucket, attempt, meta, lambda: self._body(now, bucket, more_tokens)
+            )
+        headers = {"X-MMEvol-Request": key.hex(), "X-MMEvol-Content-Attempt": str(attempt)}
+        answer = await self.client.send(await self._body(now, bucket, more_tokens), headers)
         self.store.put(bucket, key, {"answer": asdict(answer), **meta})
         await self._sync()
         return answer
+
+    async def _body(self, now: Prompt, bucket: int, more_tokens: int) -> bytes:
+        identity = self.client.identity
+        image = await self._image(now.picture, bucket) if now.picture and identity.sees_images else None
+        return self.client.body(now.messages(identity, image), now.schema, more_tokens=more_tokens)
 
     async def _own(self) -> None:
         async with self._owning:
@@ -129,7 +149,10 @@ class Asker:
         lost = 0
         for attempt in range(attempts):
             now = prompt(open_, errors)
-            answer = await self.answer(first, now, record=record, draw=draw, attempt=attempt, more_tokens=more_tokens)
+            with self.client.job.at_work():
+                answer = await self.answer(
+                    first, now, record=record, draw=draw, attempt=attempt, more_tokens=more_tokens
+                )
             size = now.size(self.client.identity)
             reply = _json_of(answer)
             if isinstance(reply, Rejected):

@@ -10,8 +10,10 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
@@ -24,6 +26,9 @@ from mmevol.endpoint.response import Answer, filtered, read_answer, retry_after
 from mmevol.endpoint.usage import Runs, Usage
 from mmevol.progress import Heartbeat
 from mmevol.records import BadInput, canonical
+
+if TYPE_CHECKING:
+    from mmevol.endpoint.batch import Batches
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SENT_IF_SET = ("temperature", "top_p", "seed", "reasoning_effort")
@@ -60,9 +65,12 @@ class Client:
         self._token: str | None = None
         self._last_answer = 0.0
         self.in_flight = 0
+        self.batches: Batches | None = None
 
     async def close(self) -> None:
         """Close the connections."""
+        if self.batches:
+            await self.batches.close()
         if self._session:
             await self._session.close()
 
@@ -84,16 +92,7 @@ class Client:
                 answer = await self._until_answered(body, headers)
             finally:
                 self.in_flight -= 1
-        usage = self.usage
-        usage.asked += 1
-        usage.input_tokens += answer.input_tokens
-        usage.cached_tokens += answer.cached_tokens
-        usage.output_tokens += answer.output_tokens
-        usage.reasoning_tokens += answer.reasoning_tokens
-        if answer.refusal:
-            usage.errors["refusal"] += 1
-        elif answer.finish != "stop":
-            usage.errors["truncated" if answer.finish == "length" else answer.finish] += 1
+        self.usage.count(answer)
         return answer
 
     async def once(
@@ -116,11 +115,18 @@ class Client:
                 headers={"X-MMEvol-Transport-Attempt": str(attempt)},
                 allow_redirects=False,
             ) as response:
-                content = self._redacted(await response.read())
+                content = self.redacted(await response.read())
                 headers = {k.lower(): v for k, v in response.headers.items()}
                 return response.status, content, headers, time.monotonic() - began
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Outage(f"endpoint {self.name}: no answer ({type(error).__name__})") from error
+
+    async def reached(self) -> tuple[str, dict[str, str]]:
+        """The base URL and the header that carries the key, once the endpoint is there. Raises `BadInput`."""
+        await self._start()
+        assert self._session
+        name = self.connection.api_key_header
+        return self._base(), {k: v for k, v in self._session.headers.items() if k == name}
 
     async def _until_answered(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Try again until an answer comes, or nothing has come to anyone for `patience` seconds since this request went out."""
@@ -155,16 +161,16 @@ class Client:
             async with self._session.post(
                 self._url("/chat/completions"), data=body, headers=headers, allow_redirects=False
             ) as response:
-                content = self._redacted(await response.read())
+                content = self.redacted(await response.read())
                 if response.status == 200:
                     return read_answer(content)
                 self.usage.errors[str(response.status)] += 1
                 if response.status in (401, 403) and not self.usage.asked:
-                    raise self._unwelcome(response.status)
+                    raise self.unwelcome(response.status)
                 if response.status == 400 and filtered(content):
                     return Answer("", "content_filter", "", "", 0, 0, 0)
                 if response.status not in RETRIED:
-                    raise Outage(self._refused(response.status, content))
+                    raise Outage(self.refused(response.status, content))
                 if response.status in TOO_MUCH:
                     wait = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
                     self._limiter.refused(sent, wait)
@@ -177,19 +183,23 @@ class Client:
             self.usage.errors["broken body"] += 1
         return 0.0
 
-    def _refused(self, status: int, content: bytes) -> str:
-        said = content[:300].decode(errors="replace")
+    def refused(self, status: int | str, content: bytes) -> str:
+        """What an answer that ends the job is told as; never with the key in it."""
+        said = self.redacted(content)[:300].decode(errors="replace")
         return f"endpoint {self.name} answered {status}: {said}; nothing was kept of it, run again to resume"
 
-    def _redacted(self, content: bytes) -> bytes:
+    def redacted(self, content: bytes) -> bytes:
         """A body without the key, should the server repeat it: nothing that is read, kept or shown holds it."""
         return content.replace(self._token.encode(), b"***") if self._token else content
 
-    def _url(self, path: str) -> str:
+    def _base(self) -> str:
         base = self._teacher.base_url if self._teacher else self.connection.base_url
         assert base
+        return base.rstrip("/")
+
+    def _url(self, path: str) -> str:
         version = self.connection.api_version
-        return base.rstrip("/") + path + (f"?{urlencode({'api-version': version})}" if version else "")
+        return self._base() + path + (f"?{urlencode({'api-version': version})}" if version else "")
 
     async def _start(self) -> None:
         """Start the embedded teacher or look whether the endpoint is there; once, before the first request."""
@@ -241,9 +251,10 @@ class Client:
                 "base_url", found, "a running OpenAI-compatible server", "start it or mend the address"
             ) from error
         if status in (401, 403):
-            raise self._unwelcome(status)
+            raise self.unwelcome(status)
 
-    def _unwelcome(self, status: int) -> BadInput:
+    def unwelcome(self, status: int) -> BadInput:
+        """What a refused key is."""
         return self._bad("api_key_env", f"the server answered {status}", "a key that it accepts", "mend the key")
 
     def _bad(self, name: str, found: str, expected: str, remedy: str) -> BadInput:
@@ -265,6 +276,8 @@ class Clients:
         self._teachers: dict[str, EmbeddedTeacher] = {}
         self._starting = asyncio.Lock()
         self._ticking: asyncio.Task[None] | None = None
+        self.asking = 0
+        """Questions that somebody works on, and that wait neither for a batch nor for a budget."""
 
     async def __aenter__(self) -> Self:
         self._ticking = asyncio.ensure_future(self._tick())
@@ -311,7 +324,7 @@ class Clients:
                 expected="how the endpoint is reached: launch or base_url",
                 remedy="pass what the rule passes: `snakemake -n -p` shows it",
             )
-        client = Client(name, identity, self.run.connections[name], self)
+        client = Client(name, identity, self.run.connections[name].billed(), self)
         self.clients.append(client)
         return client
 
@@ -351,11 +364,35 @@ class Clients:
         }
         for name, limit in self.budget.model_dump().items():
             if limit is not None and spent[name] >= limit:
-                while self._in_flight():
-                    await asyncio.sleep(0.05)
+                with self.parked():
+                    while self._in_flight():
+                        await asyncio.sleep(0.05)
                 raise Outage(
                     f"evolve.budget.{name} of this shard is spent ({spent[name]:g} of {limit:g}); raise it to go on"
                 )
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While somebody works on a question."""
+        self.asking += 1
+        try:
+            yield
+        finally:
+            self.asking -= 1
+
+    @contextmanager
+    def parked(self) -> Iterator[None]:
+        """While a question waits for what others must bring about."""
+        self.asking -= 1
+        try:
+            yield
+        finally:
+            self.asking += 1
+
+    def width(self) -> int:
+        """Records that a job works on at a time: enough to keep every endpoint busy, or to fill a batch."""
+        of = [c.connection for c in self.clients]
+        return sum(c.batch.records if c.mode == "batch" else 2 * c.concurrency for c in of)
 
     def _in_flight(self) -> int:
         return sum(c.in_flight for c in self.clients)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mmevol.config import Prices
+from mmevol.endpoint.response import Answer
 from mmevol.store import write_json
 
 WHO = ("endpoint", "model", "currency")
@@ -31,6 +32,18 @@ class Usage:
     output_tokens: int = 0
     reasoning_tokens: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+
+    def count(self, answer: Answer) -> None:
+        """Add a complete answer."""
+        self.asked += 1
+        self.input_tokens += answer.input_tokens
+        self.cached_tokens += answer.cached_tokens
+        self.output_tokens += answer.output_tokens
+        self.reasoning_tokens += answer.reasoning_tokens
+        if answer.refusal:
+            self.errors["refusal"] += 1
+        elif answer.finish != "stop":
+            self.errors["truncated" if answer.finish == "length" else answer.finish] += 1
 
     def money(self, prices: Prices) -> float:
         """In the price table's currency."""

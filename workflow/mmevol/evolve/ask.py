@@ -247,7 +247,7 @@ async def _ask(
         async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
             askers = [Asker(clients.client(name, who), store) for name, who in settings.asked()]
             worker = (SeedJudge if settings.round == 0 else RoundAsker)(settings, askers[0], askers[1:])
-            width = 2 * sum(a.client.connection.concurrency for a in askers)
+            width = clients.width()
             with (
                 writing(out, "candidate") as add,
                 replacing(tries_of(out)) as temporary,

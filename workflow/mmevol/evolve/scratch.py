@@ -92,7 +92,7 @@ async def _scratch(
     with ReplyStore(buckets_of(shard, settings.shards), job=job) as store, Heartbeat(run, job=job) as beat:
         async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
             asker = Asker(clients.client(settings.evolver, settings.evolver_identity), store)
-            width = 2 * asker.client.connection.concurrency
+            width = clients.width()
             with writing(out, "candidate") as add, writing(outcomes, "outcome") as tell:
                 work = dealt(seeds, calls)
                 async for rows in in_order(work, lambda item: fresh(asker, settings, *item), width):

@@ -62,7 +62,7 @@ async def _curate(settings: CurateSettings, run: Run, *, shard: int, records: Pa
         async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
             asker = Asker(clients.client(settings.endpoint, settings.identity), store)
             with writing(out, "seed") as add:
-                width = 2 * asker.client.connection.concurrency
+                width = clients.width()
                 rows = read_rows(records, "seed")
                 async for record in in_order(rows, lambda r: curated(asker, r, settings), width):
                     add(record)

@@ -78,6 +78,9 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option(help=f"0600 file with the token, made if absent; else ${TOKEN}")
     ] = None,
+    enqueued_tokens: Annotated[
+        int | None, typer.Option(help="prompt tokens that may wait in batches; a batch beyond them fails")
+    ] = None,
 ) -> None:
     """Serve the embedded teacher on loopback until it is told to stop."""
     import asyncio
@@ -89,7 +92,7 @@ def serve(
     check(rates)
     token = token_of(token_file)
     file: IO[bytes] | None = log.open("ab") if log else None
-    teacher = Teacher(model=model, token=token, faults=rates, log=file)
+    teacher = Teacher(model=model, token=token, faults=rates, log=file, enqueued_tokens=enqueued_tokens)
     try:
         asyncio.run(_run(teacher, port, ready, until_eof))
     finally:

@@ -1,4 +1,5 @@
-"""The OpenAI-compatible server: ``/v1/chat/completions``, ``/v1/models``, and ``/stats`` for counting requests.
+"""The OpenAI-compatible server: ``/v1/chat/completions``, ``/v1/models``, batches (`batches`), and ``/stats`` for counting
+requests.
 
 It reads the fenced ``mmevol-request/1`` block of the last user message and nothing else; images are counted, never decoded.
 """
@@ -17,39 +18,19 @@ from pydantic import ValidationError
 from mmevol.config import Faults
 from mmevol.records import DIRECTIONS, REQUEST_SCHEMA, CandidateReply, Request, digest
 from mmevol.teacher.answer import REPLY_FIELDS
+from mmevol.teacher.batches import Batches
 from mmevol.teacher.benchmark import BadData
 from mmevol.teacher.confirm import MISMATCHES
 from mmevol.teacher.faults import REFUSAL, broken_text, spoiled, transport_fault
+from mmevol.teacher.wire import Refused, answered, last_user_message
 
 MAX_BODY = 32 * 1024 * 1024
 COUNTED_KEYS = 100_000
 """Keys beyond this many are counted by task only, so that a long run does not fill the memory."""
-IMAGE_TOKENS = {"low": 85, "auto": 765, "high": 765}
-"""Usage of an image by its detail; a constant, since no image is decoded."""
 HANG = 3600
 """Seconds that a hanging reply takes, unless the client gives up."""
 
 _FENCE = "```json\n"
-
-
-class Refused(Exception):
-    """A request that is answered with an error of the OpenAI form."""
-
-    def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
-        super().__init__(message)
-        self.status, self.param, self.code = status, param, code
-
-    def response(self) -> web.Response:
-        """The HTTP answer."""
-        kind = "invalid_request_error" if self.status < 500 and self.status != 429 else "server_error"
-        kind = "rate_limit_error" if self.status == 429 else kind
-        error = {"message": str(self), "type": kind, "param": self.param, "code": self.code}
-        headers = {"Retry-After": "1"} if self.status == 429 else None
-        return _json({"error": error}, self.status, headers)
-
-
-def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, headers=headers, content_type="application/json")
 
 
 @dataclass(slots=True)
@@ -80,47 +61,6 @@ class Counts:
         self.statuses[outcome] += 1
         if call.key in self.keys or len(self.keys) < COUNTED_KEYS:
             self.keys[call.key] += 1
-
-
-def last_user_message(messages: Any) -> tuple[str, int]:
-    """Text of the last user message, and the usage of all messages in tokens (4 characters each, images by detail)."""
-    if not isinstance(messages, list) or not messages:
-        raise Refused(400, "messages must be a list that is not empty", param="messages")
-    last, tokens = None, 0
-    for message in messages:
-        if not isinstance(message, dict) or message.get("role") not in (
-            "system",
-            "developer",
-            "user",
-            "assistant",
-            "tool",
-        ):
-            raise Refused(400, "each message needs a known role", param="messages")
-        text, images = _parts(message.get("content"))
-        tokens += (len(text) + 3) // 4 + images
-        if message["role"] == "user":
-            last = text
-    if last is None:
-        raise Refused(400, "there is no user message", param="messages")
-    return last, tokens
-
-
-def _parts(content: Any) -> tuple[str, int]:
-    """Text and image tokens of a message's content."""
-    if isinstance(content, str):
-        return content, 0
-    if content is None:
-        return "", 0
-    texts, images = [], 0
-    for part in content if isinstance(content, list) else [None]:
-        match part:
-            case {"type": "text", "text": str(text)}:
-                texts.append(text)
-            case {"type": "image_url", "image_url": {"url": str()} as image}:
-                images += IMAGE_TOKENS.get(image.get("detail", "auto"), IMAGE_TOKENS["auto"])
-            case _:
-                raise Refused(400, "content parts must be text or image_url", param="messages")
-    return "\n".join(texts), images
 
 
 def block(text: str) -> Request:
@@ -185,12 +125,21 @@ def _attempt(headers: Any, name: str) -> int:
 
 
 class Teacher:
-    """The server's state: the model's name, its token, its faults and its counts."""
+    """The server's state: the model's name, its token, its faults and its counts. ``enqueued_tokens``: see `Batches`."""
 
-    def __init__(self, *, model: str, token: str, faults: Faults, log: IO[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        token: str,
+        faults: Faults,
+        log: IO[bytes] | None = None,
+        enqueued_tokens: int | None = None,
+    ) -> None:
         self.model, self.token, self.faults, self.log = model, token, faults, log
         self.counts = Counts()
         self.started = int(time.time())
+        self.batches = Batches(self, enqueued_tokens)
 
     def application(self) -> web.Application:
         """The routes, behind the token."""
@@ -199,6 +148,7 @@ class Teacher:
         app.router.add_get("/v1/models", self.models)
         app.router.add_get("/v1/models/{model}", self.models)
         app.router.add_get("/stats", self.stats)
+        self.batches.mount(app)
         return app
 
     @web.middleware
@@ -229,18 +179,19 @@ class Teacher:
         }
         asked = request.match_info.get("model")
         if asked is None:
-            return _json({"object": "list", "data": [model]})
+            return answered({"object": "list", "data": [model]})
         if asked != self.model:
             raise Refused(404, f"there is no model {asked!r}", param="model", code="model_not_found")
-        return _json(model)
+        return answered(model)
 
     async def stats(self, request: web.Request) -> web.Response:
         """Requests since the start, by task, outcome and key, and answers that the second executor did not confirm."""
         counts = self.counts
         by = {"tasks": counts.tasks, "outcomes": counts.statuses, "keys": counts.keys, "mismatches": MISMATCHES}
-        return _json({"requests": counts.requests, **by})
+        return answered({"requests": counts.requests, **by})
 
-    def _call(self, raw: bytes, headers: Any) -> Call:
+    def call(self, raw: bytes, headers: Any) -> Call:
+        """A request's body and headers, validated."""
         try:
             body = orjson.loads(raw)
         except orjson.JSONDecodeError as error:
@@ -274,9 +225,9 @@ class Teacher:
 
     async def completions(self, http: web.Request) -> web.Response:
         """One completion, or the fault that this try is to have."""
-        call = self._call(await http.read(), http.headers)
+        call = self.call(await http.read(), http.headers)
         fault = transport_fault(self.faults, call.key, call.content, call.transport)
-        self._count(call, fault or "answered")
+        self.count(call, fault or "answered")
         match fault:
             case "http_429":
                 raise Refused(429, "too many requests, try again after a second", code="rate_limit_exceeded")
@@ -287,9 +238,10 @@ class Teacher:
             case "drop":
                 assert http.transport is not None
                 http.transport.abort()
-        return _json(self.completion(call))
+        return answered(self.completion(call))
 
-    def _count(self, call: Call, outcome: str) -> None:
+    def count(self, call: Call, outcome: str) -> None:
+        """Count a request, and write it to the log if there is one."""
         self.counts.add(call, outcome)
         if self.log:
             line = {"key": call.key, "content_attempt": call.content, "transport_attempt": call.transport}

@@ -110,7 +110,9 @@ def bodies() -> Iterator[bytes]:
     client = Client("e", Identity(provider="bench"), Connection(base_url="http://x/v1"), Clients(Run()))
     data, toward = image(0), direction("reasoning")
     for record in records(64):
-        prompt = prompts.evolve(record, picture_of(record, "."), seed_versions(record), toward, toward.data(7, record.key, 1), ())
+        prompt = prompts.evolve(
+            record, picture_of(record, "."), seed_versions(record), toward, toward.data(7, record.key, 1), ()
+        )
         yield client.body(prompt.messages(client.identity, orjson.Fragment(data_url(data))), prompt.schema)
 
 

@@ -1,11 +1,11 @@
-# make setup | demo | smoke | test | lint | report | clean; STUDY=config/… names another study
+# make setup | demo | smoke | test | lint | bench | report | clean; STUDY=config/… names another study
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 STUDY ?= config/config.yaml
 
-.PHONY: setup demo smoke test lint format report clean
+.PHONY: setup demo smoke test lint format bench report clean
 
 setup: $(VENV)/.done
 
@@ -38,6 +38,9 @@ lint: setup
 test: lint
 	-@$(MAKE) --no-print-directory $(VENV)/.smoke
 	$(BIN)/pytest
+
+bench: setup
+	$(BIN)/python benchmarks/run.py $(SECTIONS)
 
 report: setup
 	$(BIN)/mmevol report $(STUDY)

@@ -6,9 +6,11 @@ import json
 import re
 from typing import Any
 
+import orjson
 import pytest
 from mmevol.config import Endpoint, Identity
 from mmevol.endpoint import prompt as module
+from mmevol.endpoint.pictures import data_url
 from mmevol.endpoint.prompt import Picture, Prompt, key_of, picture_of
 from mmevol.endpoint.schemas import ANSWERS, VERDICTS
 from mmevol.evolve import prompts
@@ -103,7 +105,7 @@ def block(messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_what_never_changes_comes_first_and_the_block_last() -> None:
-    system, user = PROMPT.messages(WHO, b"jpeg")
+    system, user = json.loads(orjson.dumps(PROMPT.messages(WHO, orjson.Fragment(data_url(b"jpeg")))))
     assert system["content"] == module.SYSTEM
     kinds = [part["type"] for part in user["content"]]
     assert kinds == ["text", "image_url", "text"]
@@ -172,3 +174,16 @@ def test_instructions_are_the_same_for_every_record_and_did_not_change(name: str
     assert digest(text)[:16] == PINNED[name][0]
     if PINNED[name][1]:
         assert direction(name).prompt == PINNED[name][1]
+
+
+def test_keys_of_before_are_still_valid() -> None:
+    """Answers that were paid for are kept under these: another value here is a store that nobody can use any more."""
+    assert (
+        key_of(PROMPT, WHO, draw=0, attempt=0).hex()
+        == "155a95d0c9871c4ae44166f58af673d5b76ca2d02b80df22ef583cb9838cf696"
+    )
+    permille = WHO.model_copy(update={"box_dialect": "permille", "sees_images": False})
+    assert (
+        key_of(PROMPT, permille, draw=2, attempt=1).hex()
+        == "a4c1415e9984806ebe6179ae32220c7a4798398f84e0910d5cf1370327131b78"
+    )

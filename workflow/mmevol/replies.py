@@ -11,6 +11,7 @@ import os
 import resource
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,7 +121,7 @@ class Log:
         if self._writing is None:
             self._begin()
         assert self._writing is not None
-        frame = HEAD.pack(len(payload), zlib.crc32(key + payload), key) + payload
+        frame = HEAD.pack(len(payload), zlib.crc32(payload, zlib.crc32(key)), key) + payload
         try:
             written = os.write(self._fd, frame)
             while written < len(frame):
@@ -172,11 +173,13 @@ class Log:
 
     def _read(self, number: int, offset: int) -> bytes:
         log = self._path(number)
-        with open(log, "rb") as file:
-            file.seek(offset)
-            length, crc, key = HEAD.unpack(file.read(HEAD.size).ljust(HEAD.size))
-            payload = file.read(min(length, os.fstat(file.fileno()).st_size))
-        if zlib.crc32(key + payload) != crc:
+        fd = os.open(log, os.O_RDONLY)
+        try:
+            length, crc, key = HEAD.unpack(os.pread(fd, HEAD.size, offset).ljust(HEAD.size))
+            payload = os.pread(fd, min(length, os.fstat(fd).st_size), offset + HEAD.size)
+        finally:
+            os.close(fd)
+        if zlib.crc32(payload, zlib.crc32(key)) != crc:
             raise OSError(
                 f"{log}: the answer at byte {offset} is damaged; delete {log.with_suffix('.idx').name} beside it, "
                 "then every other answer is kept and this one is asked again"
@@ -202,6 +205,7 @@ class ReplyStore:
         self._owner = Owner([self._folder("requests", b) for b in buckets], job, on_wait)
         self._owning = threading.Lock()
         self.owned = False
+        self.synced = time.monotonic()
 
     def get(self, bucket: int, key: bytes) -> dict[str, Any] | None:
         """The answer kept under a key."""
@@ -232,6 +236,7 @@ class ReplyStore:
 
     def sync(self) -> None:
         """Bring everything written to the disk itself (group commit: call it every so often)."""
+        self.synced = time.monotonic()
         for log in list(self._logs.values()):
             log.sync()
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 BUCKETS = 256
 ROW_GROUP = 1024
-"""Rows of a Parquet row group: what a stage holds in memory at a time."""
+"""Rows of a Parquet row group: what a stage holds in memory at a time, as columns."""
+AT_ONCE = 32
+"""Rows that are Python objects at a time on their way from or to a file."""
 
 ROWS: dict[str, type[Record]] = {"seed": SeedRecord, "candidate": Candidate, "frontier": Frontier, "outcome": Outcome}
 
@@ -196,7 +198,8 @@ def writing(path: Path, kind: str) -> Iterator[Callable[[Record | dict[str, Any]
     import pyarrow.parquet as pq
 
     schema = arrow_schema(kind)
-    chunk: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    batches: list[pa.RecordBatch] = []
     settings: dict[str, Any] = {
         "compression": "zstd",
         "version": "2.6",
@@ -205,13 +208,20 @@ def writing(path: Path, kind: str) -> Iterator[Callable[[Record | dict[str, Any]
     }
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, **settings) as out:
 
+        def pack() -> None:
+            batches.append(pa.RecordBatch.from_pylist(rows, schema=schema))
+            rows.clear()
+
         def flush() -> None:
-            out.write_table(pa.Table.from_pylist(chunk, schema=schema), row_group_size=ROW_GROUP)
-            chunk.clear()
+            pack()
+            out.write_table(pa.Table.from_batches(batches).combine_chunks(), row_group_size=ROW_GROUP)
+            batches.clear()
 
         def add(row: Record | dict[str, Any]) -> None:
-            chunk.append(row.model_dump(mode="json") if isinstance(row, Record) else row)
-            if len(chunk) == ROW_GROUP:
+            rows.append(row.model_dump(mode="json") if isinstance(row, Record) else row)
+            if len(rows) == AT_ONCE:
+                pack()
+            if len(batches) * AT_ONCE + len(rows) == ROW_GROUP:
                 flush()
 
         yield add
@@ -248,7 +258,8 @@ def read_dicts(path: Path, columns: list[str] | None = None) -> Iterator[dict[st
     """
     with _open(path) as file:
         for batch in file.iter_batches(batch_size=ROW_GROUP, columns=columns):
-            yield from batch.to_pylist()
+            for at in range(0, len(batch), AT_ONCE):
+                yield from batch.slice(at, AT_ONCE).to_pylist()
 
 
 def columns_of(path: Path) -> list[str]:

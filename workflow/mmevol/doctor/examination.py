@@ -32,6 +32,7 @@ from mmevol.doctor.questions import (
     picture,
 )
 from mmevol.endpoint.client import RETRIED, SENT_IF_SET, Client, Clients, Outage, json_demand
+from mmevol.endpoint.pictures import data_url
 from mmevol.endpoint.prompt import Prompt
 from mmevol.endpoint.response import Answer, read_answer, retry_after
 from mmevol.endpoint.schemas import ANSWERS
@@ -64,7 +65,8 @@ class Examination:
 
     async def ask(self, prompt: Prompt, more: dict[str, Any] | None = None, image: bytes | str | None = None) -> Heard:
         """A plain request with something on top; what passes is tried again twice."""
-        body = {"model": self.who.model, "messages": prompt.messages(self.who, image)} | self.limited | (more or {})
+        url = orjson.Fragment(data_url(image)) if isinstance(image, bytes) else image
+        body = {"model": self.who.model, "messages": prompt.messages(self.who, url)} | self.limited | (more or {})
         for attempt in range(3):
             status, content, headers, seconds = await self.client.once(body, attempt)
             heard = Heard(status, _answer(status, content), _said(content), headers, seconds)

@@ -5,12 +5,12 @@ are walked anew each time, and only what is absent is asked, so a mended parser 
 """
 
 import asyncio
+import gc
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -18,10 +18,10 @@ import orjson
 
 from mmevol.endpoint.client import Client
 from mmevol.endpoint.dialect import from_dialect
-from mmevol.endpoint.images import ENCODER, encode
-from mmevol.endpoint.prompt import Picture, Prompt, key_of
+from mmevol.endpoint.pictures import Pictures
+from mmevol.endpoint.prompt import Prompt, key_of
 from mmevol.endpoint.response import Answer
-from mmevol.records import BadInput, Reason, digest
+from mmevol.records import BadInput, Reason
 from mmevol.replies import ReplyStore
 from mmevol.store import bucket_of
 
@@ -49,9 +49,12 @@ class Try:
 
 
 class Asker:
-    """A client and the reply store together. ``requests`` counts the answers that the data rest on, by task."""
+    """A client and the reply store together. ``requests`` counts the answers that the data rest on, by task.
 
-    def __init__(self, client: Client, store: ReplyStore) -> None:
+    `pictures`: shared by the askers of a job that send the same ones.
+    """
+
+    def __init__(self, client: Client, store: ReplyStore, pictures: Pictures | None = None) -> None:
         self.client, self.store = client, store
         if client.connection.mode == "batch":
             try:
@@ -66,62 +69,53 @@ class Asker:
                 ) from error
 
             client.batches = Batches(client, store)
+        self.pictures = pictures or Pictures(store)
         self.requests: Counter[str] = Counter()
-        self._synced = time.monotonic()
-        self._owning = asyncio.Lock()
+        self._bodies = asyncio.Semaphore(client.connection.concurrency)
 
     async def answer(
         self, first: Prompt, now: Prompt, *, record: str, draw: int, attempt: int, more_tokens: int = 1
     ) -> Answer:
         """The answer of one content attempt: from the store, or asked and kept. `first` keys it, `now` is sent."""
-        identity, bucket = self.client.identity, bucket_of(record)
-        key = key_of(first, identity, draw=draw, attempt=attempt)
+        bucket = bucket_of(record)
+        key = key_of(first, self.client.identity, draw=draw, attempt=attempt)
         self.requests[now.request.task] += 1
         kept = self.store.get(bucket, key)
-        if kept is None:
-            await self._own()
+        if kept is None and not self.store.owned:
+            await asyncio.to_thread(self.store.own)
             kept = self.store.get(bucket, key)
         if kept is not None:
             self.client.usage.from_store += 1
             return Answer(**kept["answer"])
-        meta = {"record": record, "draw": draw, "attempt": attempt, "model": identity.model, "request": now.asked()}
+        meta = {"record": record, "draw": draw, "attempt": attempt, "model": self.client.identity.model}
+        kept = meta | {"request": orjson.Fragment(now.asked)}
         if self.client.batches:
             return await self.client.batches.answer(
-                key, bucket, attempt, meta, lambda: self._body(now, bucket, more_tokens)
+                key, bucket, attempt, kept, lambda: self._body(now, bucket, more_tokens)
             )
         headers = {"X-MMEvol-Request": key.hex(), "X-MMEvol-Content-Attempt": str(attempt)}
-        answer = await self.client.send(await self._body(now, bucket, more_tokens), headers)
-        self.store.put(bucket, key, {"answer": asdict(answer), **meta})
+        async with self._bodies:  # no more of them in memory than can be sent
+            answer = await self.client.send(await self._body(now, bucket, more_tokens), headers)
+        self.store.put(bucket, key, {"answer": answer, **kept})
         await self._sync()
         return answer
 
-    async def _body(self, now: Prompt, bucket: int, more_tokens: int) -> bytes:
-        identity = self.client.identity
-        image = await self._image(now.picture, bucket) if now.picture and identity.sees_images else None
-        return self.client.body(now.messages(identity, image), now.schema, more_tokens=more_tokens)
-
-    async def _own(self) -> None:
-        async with self._owning:
-            if not self.store.owned:
-                await asyncio.to_thread(self.store.own)
+    async def _body(self, prompt: Prompt, bucket: int, more_tokens: int) -> bytes:
+        """The request body; with ``images: url`` a picture goes by its address."""
+        identity, picture = self.client.identity, prompt.picture
+        url: orjson.Fragment | str | None = None
+        if picture and identity.sees_images:
+            base = self.client.connection.images_base_url
+            if base:
+                url = f"{base.rstrip('/')}/{quote(picture.name)}"
+            else:
+                url = await self.pictures.url(picture, identity.image_side, bucket)
+        return self.client.body(prompt.messages(identity, url), prompt.schema, more_tokens=more_tokens)
 
     async def _sync(self) -> None:
         """Group commit: bring the store to the disk once a second."""
-        if time.monotonic() - self._synced > 1:
-            self._synced = time.monotonic()
+        if time.monotonic() - self.store.synced > 1:
             await asyncio.to_thread(self.store.sync)
-
-    async def _image(self, picture: Picture, bucket: int) -> bytes | str:
-        """The encoded picture: from the store, or encoded off the event loop and kept. With ``images: url``, its address."""
-        if base := self.client.connection.images_base_url:
-            return f"{base.rstrip('/')}/{quote(picture.name)}"
-        side = self.client.identity.image_side
-        key = bytes.fromhex(digest(picture.digest, side, ENCODER))
-        data = self.store.image(bucket, key)
-        if data is None:
-            data = await asyncio.to_thread(encode, Path(picture.path), side)
-            self.store.put_image(bucket, key, data)
-        return data
 
     async def items(
         self,
@@ -147,13 +141,13 @@ class Asker:
         first, open_, found, why = prompt(ids, ()), list(ids), {}, {}  # type: ignore[var-annotated]
         errors: tuple[str, ...] = ()
         lost = 0
+        identity = self.client.identity
         for attempt in range(attempts):
-            now = prompt(open_, errors)
+            now = prompt(open_, errors) if attempt else first
             with self.client.job.at_work():
                 answer = await self.answer(
                     first, now, record=record, draw=draw, attempt=attempt, more_tokens=more_tokens
                 )
-            size = now.size(self.client.identity)
             reply = _json_of(answer)
             if isinstance(reply, Rejected):
                 good: dict[str, T] = {}
@@ -161,14 +155,14 @@ class Asker:
                 more_tokens = min(8, more_tokens * 2) if reply.reason is Reason.TRUNCATED else more_tokens
                 lost += 2 if reply.reason is Reason.CONTENT_FILTER else 1
             else:
-                good, bad = read(from_dialect(reply, self.client.identity.box_dialect, size), open_)
+                good, bad = read(from_dialect(reply, identity.box_dialect, now.size(identity)), open_)
             found |= {i: item for i, item in good.items() if i in open_}
             missing = Rejected(Reason.MISSING, "no item with this id was in the reply")
             why = {i: bad.get(i, missing) for i in open_ if i not in found}
             if tries is not None:
-                key = key_of(first, self.client.identity, draw=draw, attempt=attempt).hex()
                 results = {i: str(why[i].reason) if i in why else "" for i in open_}
-                tries.append(Try(key, attempt, now.asked(), results))
+                key = key_of(first, identity, draw=draw, attempt=attempt)
+                tries.append(Try(key.hex(), attempt, orjson.loads(now.asked), results))
             open_ = list(why)
             errors = tuple(f"{i}: {r.message}" for i, r in why.items())
             if not open_:
@@ -196,17 +190,31 @@ class Asker:
 async def in_order(items: Iterable[A], work: Callable[[A], Awaitable[B]], width: int) -> AsyncIterator[B]:
     """Work on up to `width` items at a time; results come in the items' order. The first error cancels the rest."""
     running: deque[asyncio.Task[B]] = deque()
-    try:
-        for item in items:
-            running.append(asyncio.ensure_future(work(item)))
-            if len(running) >= width:
+    with _collecting_rarely():
+        try:
+            for item in items:
+                running.append(asyncio.ensure_future(work(item)))
+                if len(running) >= width:
+                    yield await running.popleft()
+            while running:
                 yield await running.popleft()
-        while running:
-            yield await running.popleft()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+
+@contextmanager
+def _collecting_rarely() -> Iterator[None]:
+    """Look for garbage cycles rarely: with thousands of records under way, hardly one in a cycle, that took a third of the time."""
+    usual = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
     finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        gc.set_threshold(*usual)
+        gc.unfreeze()
 
 
 def _json_of(answer: Answer) -> dict[str, Any] | Rejected:

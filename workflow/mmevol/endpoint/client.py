@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 import orjson
 
-from mmevol.config import Connection, Identity, Run
+from mmevol.config import Budget, Connection, Identity, Run
 from mmevol.endpoint.embedded import EmbeddedTeacher
 from mmevol.endpoint.limits import Limiter, Sent
 from mmevol.endpoint.response import Answer, filtered, read_answer, retry_after
@@ -30,6 +30,7 @@ from mmevol.records import BadInput, canonical
 if TYPE_CHECKING:
     from mmevol.endpoint.batch import Batches
 
+NO_LIMIT = Budget()
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SENT_IF_SET = ("temperature", "top_p", "seed", "reasoning_effort")
 """Fields of an identity that are sent under their own names, and left out where they are None."""
@@ -85,7 +86,8 @@ class Client:
     async def send(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Send until a complete answer comes. Raises `Outage` (see the module) and `BadInput` (at the start)."""
         async with self._limiter:
-            await self._start()
+            if not self._session:
+                await self._start()
             await self.job.check_budget()
             self.in_flight += 1
             try:
@@ -356,6 +358,8 @@ class Clients:
 
     async def check_budget(self) -> None:
         """Raises `Outage` when a budget is spent, once the answers that are on their way have come and are kept."""
+        if self.budget == NO_LIMIT:
+            return
         used = [c.usage for c in self.clients]
         spent = {
             "requests": sum(u.asked for u in used) + self._in_flight(),

@@ -4,9 +4,9 @@ The system text and the instructions never change within a task, the image follo
 schema ``mmevol-request/1``) comes last.
 """
 
-import base64
+import hashlib
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property, lru_cache
 from typing import Any
 
 import orjson
@@ -14,7 +14,7 @@ import orjson
 from mmevol.config import Identity
 from mmevol.endpoint.dialect import to_dialect
 from mmevol.endpoint.images import ENCODER
-from mmevol.records import Request, SeedRecord, canonical, digest
+from mmevol.records import Request, SeedRecord, canonical, prefixed
 
 SYSTEM = (
     "You write and examine question-answer data for training vision-language models. You are exact: you state only what "
@@ -50,10 +50,11 @@ class Prompt:
     picture: Picture | None = None
     errors: tuple[str, ...] = ()
 
-    def asked(self) -> dict[str, Any]:
-        """The request as plain data, defaults left out."""
-        body = self.request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        return {"schema": self.request.schema_, **body}
+    @cached_property
+    def asked(self) -> bytes:
+        """The request as JSON, defaults left out."""
+        said = self.request.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+        return b'{"schema":"%s",' % self.request.schema_.encode() + said[1:]
 
     def size(self, identity: Identity) -> tuple[int, int] | None:
         """The picture's size in px as the model sees it."""
@@ -61,8 +62,10 @@ class Prompt:
 
     def block(self, identity: Identity) -> str:
         """The fenced JSON block, boxes in the model's dialect."""
-        body = to_dialect(self.asked(), identity.box_dialect, self.size(identity))
-        return "```json\n" + orjson.dumps(body).decode() + "\n```"
+        body = self.asked
+        if identity.box_dialect != "unit":
+            body = orjson.dumps(to_dialect(orjson.loads(body), identity.box_dialect, self.size(identity)))
+        return "```json\n" + body.decode() + "\n```"
 
     def tail(self, identity: Identity) -> str:
         """The last part of the user's message."""
@@ -70,12 +73,10 @@ class Prompt:
         head = f"Your last reply could not be used:\n{said}Answer again, for these items only.\n" if said else ""
         return head + self.block(identity)
 
-    def messages(self, identity: Identity, image: bytes | str | None) -> list[dict[str, Any]]:
-        """The chat messages; `image` is the encoded picture, or its address."""
+    def messages(self, identity: Identity, url: orjson.Fragment | str | None) -> list[dict[str, Any]]:
+        """The chat messages; `url` is the picture itself (`pictures.Pictures.url`) or its address."""
         user: list[dict[str, Any]] = [{"type": "text", "text": self.instructions}]
-        if image is not None:
-            data = "data:image/jpeg;base64,"
-            url = image if isinstance(image, str) else data + base64.b64encode(image).decode()
+        if url is not None:
             user.append({"type": "image_url", "image_url": {"url": url, "detail": identity.image_detail}})
         user.append({"type": "text", "text": self.tail(identity)})
         return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": user}]
@@ -85,17 +86,25 @@ def key_of(prompt: Prompt, identity: Identity, *, draw: int, attempt: int) -> by
     """The 32 bytes under which an answer is kept: over endpoint identity, messages (an image as source digest, resize rule and
     encoder version), sampling parameters, schema, draw and content attempt. `prompt` is that of the first attempt."""
     picture = [prompt.picture.digest, identity.image_side, ENCODER] if prompt.picture and identity.sees_images else None
-    parts = (
-        canonical(identity.model_dump(mode="json")),
-        SYSTEM,
-        prompt.instructions,
-        prompt.tail(identity),
-        canonical(picture),
-        canonical(prompt.schema),
-        draw,
-        attempt,
-    )
-    return bytes.fromhex(digest(*parts))
+    hashed = _hashed(identity, prompt.instructions).copy()
+    hashed.update(prefixed(prompt.tail(identity), canonical(picture), _canonical(prompt.schema), draw, attempt))
+    return hashed.digest()
+
+
+@lru_cache(256)
+def _hashed(identity: Identity, instructions: str) -> "hashlib._Hash":
+    """The hash over what begins the key of every question of a kind; to be copied."""
+    return hashlib.sha256(prefixed(canonical(identity.model_dump(mode="json")), SYSTEM, instructions))
+
+
+_schemas: dict[int, tuple[dict[str, Any], str]] = {}
+
+
+def _canonical(schema: dict[str, Any]) -> str:
+    """The canonical form of a schema, made once: schemas are a few constants."""
+    if id(schema) not in _schemas:
+        _schemas[id(schema)] = schema, canonical(schema)  # the schema is held too, so that its id is never another's
+    return _schemas[id(schema)][1]
 
 
 def picture_of(record: SeedRecord, images_root: str | None) -> Picture | None:
@@ -103,4 +112,4 @@ def picture_of(record: SeedRecord, images_root: str | None) -> Picture | None:
     if record.image is None or record.image_digest is None or images_root is None:
         return None
     size = (record.width, record.height) if record.width and record.height else None
-    return Picture(str(Path(images_root) / record.image), record.image_digest, size, record.image)
+    return Picture(f"{images_root}/{record.image}", record.image_digest, size, record.image)

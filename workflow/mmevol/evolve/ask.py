@@ -8,12 +8,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from mmevol.config import AskSettings, Run, ScratchSettings
 from mmevol.endpoint.ask import Asker, Rejected, Try, in_order
 from mmevol.endpoint.client import Clients
+from mmevol.endpoint.pictures import Pictures
 from mmevol.endpoint.prompt import picture_of
 from mmevol.evolve import prompts
 from mmevol.evolve.blind import answered_blind
@@ -34,7 +36,7 @@ from mmevol.records import (
     qa_id,
 )
 from mmevol.replies import ReplyStore
-from mmevol.store import buckets_of, read_rows, replacing, write_json, writing
+from mmevol.store import buckets_of, read_dicts, read_rows, replacing, write_json, writing
 
 
 def draw_direction(weights: dict[str, float], seed: int, record: str, round_: int) -> str:
@@ -56,6 +58,13 @@ def seed_version(record: SeedRecord, qa: QA) -> Version:
 def seed_versions(record: SeedRecord) -> list[Version]:
     """The record's seed Q&A, equal ones once, sorted by id."""
     return sorted({v.id: v for v in (seed_version(record, qa) for qa in record.qas)}.values(), key=lambda v: v.id)
+
+
+def records_in(seeds: Path, frontier: Path | None) -> int:
+    """How many records `with_frontier` gives."""
+    if frontier is None:
+        return sum(1 for row in read_dicts(seeds, ["qas.list.element.question"]) if row["qas"])
+    return sum(1 for _ in groupby(row["version"]["record"] for row in read_dicts(frontier, ["version.record"])))
 
 
 def with_frontier(seeds: Path, frontier: Path | None) -> Iterator[tuple[SeedRecord, list[Version]]]:
@@ -135,12 +144,11 @@ class RoundAsker:
         """The verdicts of the judges and the blind check, by parent id."""
         settings, attempts = self.settings.judge, self.settings.content_attempts
         assert settings
-        seeds = {v.line: v.qa for v in seed_versions(record)}
-        pairs = [
-            (made[p.id].id, made[p.id].qa, p.qa if settings.compare_with == "parent" else seeds[p.line])
-            for p in parents
-            if p.id in made
-        ]
+        before = {p.id: p.qa for p in parents}
+        if settings.compare_with == "seed":
+            seeds = {v.line: v.qa for v in seed_versions(record)}
+            before = {p.id: seeds[p.line] for p in parents}
+        pairs = [(made[p.id].id, made[p.id].qa, before[p.id]) for p in parents if p.id in made]
         picture = picture_of(record, self.settings.images_root)
         aim = (toward.name, toward.base)
         by_id: dict[str, list[Verdict]] = {}
@@ -242,10 +250,11 @@ async def _ask(
     settings: AskSettings, run: Run, *, shard: int, seeds: Path, frontier: Path | None, out: Path, usage: Path
 ) -> None:
     job = f"evolve/{out.parent.parent.parent.name}/round_{settings.round}/{shard}"
-    total = sum(1 for _ in with_frontier(seeds, frontier))
+    total = records_in(seeds, frontier)
     with ReplyStore(buckets_of(shard, settings.shards), job=job) as store, Heartbeat(run, job=job, total=total) as beat:
         async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
-            askers = [Asker(clients.client(name, who), store) for name, who in settings.asked()]
+            pictures = Pictures(store)
+            askers = [Asker(clients.client(name, who), store, pictures) for name, who in settings.asked()]
             worker = (SeedJudge if settings.round == 0 else RoundAsker)(settings, askers[0], askers[1:])
             width = clients.width()
             with (

@@ -18,7 +18,7 @@ def instructions(role: str) -> str:
 
 def request_qa(id_: str, qa: QA) -> RequestQA:
     """A Q&A as a request carries it."""
-    return RequestQA(id=id_, **qa.model_dump(exclude={"image_position"}))
+    return RequestQA(id=id_, **{name: value for name, value in vars(qa).items() if name != "image_position"})
 
 
 def evolve(

@@ -1,0 +1,231 @@
+"""What the clients of the benchmarks do: records, requests of 80 KB, and the client processes that send them.
+
+``python benchmarks/workload.py CLIENT --settings JSON`` is one client process; it prints what it cost as JSON. CPU is that of
+the whole process, all threads, from after the imports to the end of the work.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import random
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+IN_FLIGHT = 256
+IMAGE_BYTES = 50_000
+"""Of an encoded image: 67 KB as base64."""
+
+
+class Work(BaseModel):
+    """One run of one client."""
+
+    base_url: str
+    folder: Path
+    requests: int
+    in_flight: int = IN_FLIGHT
+    timeout: float = 60.0
+    image: bool = True
+    qas: int = 1
+    long: bool = True
+
+
+# ------------------------------------------------------------------------------------------------------------ records
+
+
+def image(seed: int, side: int = 512) -> bytes:
+    """A JPEG of `IMAGE_BYTES` or a little more: noise over a gradient, as detailed as a photograph."""
+    from PIL import Image
+
+    noise = random.Random(seed).randbytes(64 * 64 * 3)
+    picture = Image.frombytes("RGB", (64, 64), noise).resize((side, side * 5 // 8), Image.Resampling.BICUBIC)
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=88)
+    data = out.getvalue()
+    return data + random.Random(seed).randbytes(max(0, IMAGE_BYTES - len(data)))  # what follows the end mark is ignored
+
+
+def records(n: int, *, qas: int = 1, pictures: bool = True, long: bool = True) -> Iterator[Any]:
+    """So many seed records in the order of a shard: with a dense caption and 20 boxes, or with little of both."""
+    from mmevol.records import QA, Object, SeedRecord, digest
+    from mmevol.store import order_of
+
+    caption = "A red cup stands on a wooden table beside a lamp, a window behind it shows a street in the rain. "
+    for key in sorted((f"record-{i:07d}" for i in range(n)), key=order_of):
+        boxes = [(0.01 * i, 0.2, 0.01 * i + 0.5, 0.9) for i in range(20 if long else 2)]
+        attributes = {"color": "red", "size": "small"}
+        yield SeedRecord(
+            key=key,
+            id=key,
+            image=f"{key}.jpg" if pictures else None,
+            image_digest=digest(key) if pictures else None,
+            width=512 if pictures else None,
+            height=384 if pictures else None,
+            caption=caption * (12 if long else 1),
+            objects=[Object(label=f"cup {i}", bbox=b, attributes=attributes) for i, b in enumerate(boxes)],
+            qas=[QA(question=f"What color is cup {i} of {key}?", answer="red") for i in range(qas)],
+        )
+
+
+def prepare(work: Work) -> None:
+    """The shard's seed records, and their images already encoded in the reply store, as from an earlier round."""
+    from mmevol.endpoint.images import ENCODER
+    from mmevol.records import digest
+    from mmevol.replies import ReplyStore
+    from mmevol.store import bucket_of, write_rows
+
+    def rows() -> Iterator[Any]:
+        return records(work.requests // 2, qas=work.qas, pictures=work.image, long=work.long)
+
+    write_rows(work.folder / "seeds.parquet", "seed", rows())
+    if work.image:
+        data = image(0)
+        with ReplyStore(range(256), job="prepare", root=work.folder / "replies") as store:
+            store.own()
+            for row in rows():
+                store.put_image(bucket_of(row.key), bytes.fromhex(digest(row.image_digest, 512, ENCODER)), data)
+
+
+# ------------------------------------------------------------------------------------------------------------ clients
+
+
+def bodies() -> Iterator[bytes]:
+    """Request bodies of 80 KB, encoded once, as the engine sends them."""
+    from mmevol.config import Connection, Identity, Run
+    from mmevol.endpoint.client import Client, Clients
+    from mmevol.endpoint.pictures import data_url
+    from mmevol.endpoint.prompt import picture_of
+    from mmevol.evolve import prompts
+    from mmevol.evolve.ask import seed_versions
+    from mmevol.evolve.direction import direction
+
+    client = Client("e", Identity(provider="bench"), Connection(base_url="http://x/v1"), Clients(Run()))
+    data, toward = image(0), direction("reasoning")
+    for record in records(64):
+        prompt = prompts.evolve(
+            record, picture_of(record, "."), seed_versions(record), toward, toward.data(7, record.key, 1), ()
+        )
+        yield client.body(prompt.messages(client.identity, orjson.Fragment(data_url(data))), prompt.schema)
+
+
+async def spread(work: Work, send: Callable[[int], Any]) -> None:
+    """Send requests 0 to n, so many at a time."""
+    numbers = iter(range(work.requests))
+
+    async def worker() -> None:
+        for number in numbers:
+            await send(number)
+
+    await asyncio.gather(*(worker() for _ in range(work.in_flight)))
+
+
+async def floor(work: Work) -> None:
+    """A bare aiohttp loop: bodies encoded beforehand, replies read and thrown away."""
+    import aiohttp
+
+    ready = list(bodies())
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer none"}
+    begin()
+    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def send(number: int) -> None:
+            async with session.post(work.base_url + "/chat/completions", data=ready[number % len(ready)]) as response:
+                assert response.status == 200
+                await response.read()
+
+        await spread(work, send)
+
+
+async def sdk(work: Work) -> None:
+    """The `openai` SDK with its aiohttp backend: no store, no limits; the image is base64 already."""
+    import openai
+
+    ready = [json.loads(body) for body in bodies()]
+    begin()
+    backend = openai.DefaultAioHttpClient()
+    async with openai.AsyncOpenAI(base_url=work.base_url, api_key="none", http_client=backend) as client:
+
+        async def send(number: int) -> None:
+            completion = await client.chat.completions.create(**ready[number % len(ready)])
+            json.loads(completion.choices[0].message.content)
+
+        await spread(work, send)
+
+
+def engine(work: Work) -> None:
+    """`evolve ask` as in production: frontier, prompts, look-up, limits, retries, validation, judge, store, Parquet, usage."""
+    import aiohttp  # noqa: F401  # imports do not count, of no client
+    import pyarrow.parquet  # noqa: F401
+    from mmevol.config import AskSettings, Connection, Identity, Judge, Run
+    from mmevol.evolve.ask import ask
+
+    shutil.rmtree(work.folder / "replies/requests", ignore_errors=True)
+    os.environ["MMEVOL_REPLIES"] = str(work.folder / "replies")
+    identity = Identity(provider="bench", model="bench")
+    half = {"base_url": work.base_url, "timeout": work.timeout}
+    split = {"evolver": work.in_flight // 2, "judge": work.in_flight - work.in_flight // 2}
+    run = Run(
+        status=str(work.folder / "status"),
+        connections={name: Connection(**half, concurrency=n) for name, n in split.items()},
+    )
+    judge = Judge(endpoint="judge", blind=None)
+    settings = AskSettings(
+        seed=7,
+        round=1,
+        directions={"reasoning": 1},
+        evolver="evolver",
+        evolver_identity=identity,
+        judge=judge,
+        judge_identity=Identity(provider="bench", model="bench", temperature=0),
+        images_root=str(work.folder) if work.image else None,
+    )
+    begin()
+    ask(
+        settings,
+        run,
+        shard=0,
+        seeds=work.folder / "seeds.parquet",
+        frontier=None,
+        out=work.folder / "evolve/full/round_1/candidates/0.parquet",
+        usage=work.folder / "usage.json",
+    )
+
+
+_began = (0.0, 0.0)
+
+
+def begin() -> None:
+    """What follows counts."""
+    global _began
+    _began = (time.process_time(), time.perf_counter())
+
+
+def main() -> None:
+    """One client process."""
+    options = argparse.ArgumentParser()
+    options.add_argument("client", choices=["prepare", "floor", "openai", "engine"])
+    options.add_argument("--work", type=Work.model_validate_json, required=True)
+    options.add_argument("--core", type=int)
+    given = options.parse_args()
+    if given.core is not None:
+        os.sched_setaffinity(0, {given.core})
+    work: Work = given.work
+    if given.client in ("floor", "openai"):
+        asyncio.run({"floor": floor, "openai": sdk}[given.client](work))
+    else:
+        {"prepare": prepare, "engine": engine}[given.client](work)
+    cpu, seconds = (now - then for now, then in zip((time.process_time(), time.perf_counter()), _began, strict=True))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"cpu": cpu, "seconds": seconds, "peak_mb": peak, "requests": work.requests}))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mmevol.cache.command import app as cache
 from mmevol.evaluate.command import app as evaluate
 from mmevol.evolve.command import app as evolve
 from mmevol.publish.command import app as publish
@@ -27,6 +28,7 @@ for name, room in {
     "evaluate": evaluate,
     "publish": publish,
     "teacher": teacher,
+    "cache": cache,
     "config": config,
 }.items():
     app.add_typer(room, name=name)

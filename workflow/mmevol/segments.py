@@ -163,9 +163,9 @@ def examine(folder: Path, segment: Segment) -> Examined:
         else:
             found.frames += 1
             found.entries.setdefault(key, offset)
-    if found.damaged and (bytes_ := _torn(path, found.damaged[-1])) and not told:
+    starts = {offset for _, offset in ENTRY.iter_unpack(told[: len(told) // ENTRY.size * ENTRY.size])}
+    if found.damaged and found.damaged[-1] not in starts and (found.torn := _torn(path, found.damaged[-1])):
         found.damaged.pop()
-        found.torn = bytes_
     right = b"".join(ENTRY.pack(key, offset) for key, offset in sorted(found.entries.items()))
     found.indexed = told in (right, b"")
     return found

@@ -18,9 +18,9 @@ import orjson
 
 from mmevol.endpoint.client import Answer, Client
 from mmevol.endpoint.dialect import from_dialect
-from mmevol.endpoint.images import ENCODER, encode
+from mmevol.endpoint.images import encode, image_key
 from mmevol.endpoint.prompt import Picture, Prompt, key_of
-from mmevol.records import Reason, digest
+from mmevol.records import Reason
 from mmevol.replies import ReplyStore
 from mmevol.store import bucket_of
 
@@ -70,11 +70,14 @@ class Asker:
         if kept is not None:
             self.client.usage.from_store += 1
             return Answer(**kept["answer"])
-        image = await self._image(now.picture, bucket) if now.picture and identity.sees_images else None
+        picture = now.picture if identity.sees_images else None
+        image = await self._image(picture, bucket) if picture else None
         body = self.client.body(now.messages(identity, image), now.schema, more_tokens=more_tokens)
         headers = {"X-MMEvol-Request": key.hex(), "X-MMEvol-Content-Attempt": str(attempt)}
         answer = await self.client.send(body, headers)
         meta = {"record": record, "draw": draw, "attempt": attempt, "model": identity.model, "request": now.asked()}
+        if picture:
+            meta["image"] = image_key(picture.digest, identity.image_side).hex()
         self.store.put(bucket, key, {"answer": asdict(answer), **meta})
         await self._sync()
         return answer
@@ -95,7 +98,7 @@ class Asker:
         if base := self.client.connection.images_base_url:
             return f"{base.rstrip('/')}/{quote(picture.name)}"
         side = self.client.identity.image_side
-        key = bytes.fromhex(digest(picture.digest, side, ENCODER))
+        key = image_key(picture.digest, side)
         data = self.store.image(bucket, key)
         if data is None:
             data = await asyncio.to_thread(encode, Path(picture.path), side)

@@ -164,8 +164,9 @@ def examine(folder: Path, segment: Segment) -> Examined:
             found.frames += 1
             found.entries.setdefault(key, offset)
     starts = {offset for _, offset in ENTRY.iter_unpack(told[: len(told) // ENTRY.size * ENTRY.size])}
-    if found.damaged and found.damaged[-1] not in starts and (found.torn := _torn(path, found.damaged[-1])):
-        found.damaged.pop()
+    if found.damaged and found.damaged[-1] not in starts:
+        found.torn = _torn(path, found.damaged[-1])
+        found.damaged = found.damaged[:-1] if found.torn else found.damaged
     right = b"".join(ENTRY.pack(key, offset) for key, offset in sorted(found.entries.items()))
     found.indexed = told in (right, b"")
     return found

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from mmevol.disk import at
 from mmevol.owner import Owner
 from mmevol.segments import HEAD, Index, Segment, framed, frames, live, merge, sync_folder, tidy
 
@@ -108,9 +109,12 @@ class Log:
     def seal(self) -> None:
         """Finish the segment that is being written, and those that a dead writer left. Needs ownership."""
         if self._writing is not None:
-            self._writing = None
-            os.fsync(self._fd)
-            os.close(self._fd)
+            log, self._writing = self._writing.log(self.folder), None
+            try:
+                with at(log):
+                    os.fsync(self._fd)
+            finally:
+                os.close(self._fd)
         finished = {segment: entries for segment, entries in self._open.items() if entries}
         for segment, entries in finished.items():
             Index.write(segment.idx(self.folder), entries)
@@ -125,7 +129,8 @@ class Log:
         if segment is not None and state != self._synced:
             fd = os.open(segment.log(self.folder), os.O_RDONLY)
             try:
-                os.fsync(fd)
+                with at(segment.log(self.folder)):
+                    os.fsync(fd)
             finally:
                 os.close(fd)
             if segment != self._synced[0]:

@@ -15,10 +15,10 @@ from mmevol.cache.survey import stats, verify
 from mmevol.config import AskSettings, Run
 from mmevol.replies import Log
 from mmevol.segments import frames, live
-from mmevol.store import order_of, write_rows
+from mmevol.store import order_of, shard_of, write_rows
 from scripted import Heard, Server, connection, good, identity, record
 
-RECORDS, KILLS, WIDTH = 2000, 50, 8
+RECORDS, SHARDS, KILLS, WIDTH = 2000, 8, 50, 8
 
 STARTER = """
 import json, os, sys
@@ -33,8 +33,11 @@ for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
         os.environ |= order["environment"]
-        paths = {name: Path(path) for name, path in order["paths"].items()}
-        ask(AskSettings(**order["settings"]), Run(**order["run"]), shard=0, frontier=None, **paths)
+        settings, run = AskSettings(**order["settings"]), Run(**order["run"])
+        for shard in range(settings.shards):  # as the workflow does: what is done is not begun again
+            seeds, out, usage = (Path(f"{name}/{shard}.parquet") for name in ("seeds", "candidates", "usage"))
+            if not out.with_suffix(".json").exists():
+                ask(settings, run, shard=shard, seeds=seeds, frontier=None, out=out, usage=usage)
         os._exit(0)
     print(pid, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
@@ -51,10 +54,10 @@ class Runs:
         self.pid = 0
         server.answer = self._answer
         self._starter = subprocess.Popen(
-            [sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
         )
         self._settings = AskSettings(
-            seed=1, round=1, directions={"reasoning": 1}, evolver="e", evolver_identity=identity()
+            seed=1, shards=SHARDS, round=1, directions={"reasoning": 1}, evolver="e", evolver_identity=identity()
         )
 
     @property
@@ -75,12 +78,9 @@ class Runs:
         """One run to its end, or until it has asked so often or for so long; its exit code."""
         self.number += 1
         self.kill_after = None
-        out = self.folder / "c/0.parquet"
-        paths = {"seeds": self.folder / "seeds.parquet", "out": out, "usage": self.folder / "u.json"}
         to = connection(self.server, api_key_env="RUN", concurrency=WIDTH)
         order = {
             "environment": {"MMEVOL_REPLIES": str(self.replies), "RUN": str(self.number)},
-            "paths": {name: str(path) for name, path in paths.items()},
             "settings": json.loads(self._settings.dump()),
             "run": json.loads(Run(connections={"e": to}).dump()),
         }
@@ -108,9 +108,11 @@ def runs(tmp_path: Path, server: Server) -> Any:
     made = []
 
     def make(name: str) -> Runs:
-        made.append(Runs(tmp_path / name, server))
         records = sorted((record(str(n)) for n in range(RECORDS)), key=lambda r: order_of(r.key))
-        write_rows(tmp_path / name / "seeds.parquet", "seed", records)
+        for shard in range(SHARDS):
+            rows = [r for r in records if shard_of(r.key, SHARDS) == shard]
+            write_rows(tmp_path / name / f"seeds/{shard}.parquet", "seed", rows)
+        made.append(Runs(tmp_path / name, server))
         return made[-1]
 
     yield make
@@ -146,7 +148,7 @@ def test_fifty_kills_lose_double_and_ask_again_nothing(runs: Any) -> None:
     assert calm.run() == 0
     assert len(calm.heard) == RECORDS
     assert calm.kept() == killed.kept()
-    for name in ("c/0.parquet", "c/0.json"):
-        assert (calm.folder / name).read_bytes() == (killed.folder / name).read_bytes()
+    for path in sorted((calm.folder / "candidates").iterdir()):
+        assert path.read_bytes() == (killed.folder / "candidates" / path.name).read_bytes()
     for folder in (killed.replies / "requests").iterdir():
         assert all(Log(folder).get(key) for s in live(folder) for key, _, _ in frames(s.log(folder)))

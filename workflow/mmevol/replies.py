@@ -7,7 +7,6 @@ the replies in the same form. One process writes a bucket at a time (`owner.Owne
 import os
 import resource
 import threading
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import orjson
 
 from mmevol.disk import at
 from mmevol.owner import Owner
-from mmevol.segments import HEAD, Index, Segment, framed, frames, live, merge, sync_folder, tidy
+from mmevol.segments import HEAD, Index, Segment, checksum, framed, frames, live, merge, sync_folder, tidy
 
 SEAL = 2048
 """Entries after which a segment is finished and its index leaves memory."""
@@ -153,11 +152,13 @@ class Log:
 
     def _read(self, segment: Segment, key: bytes, offset: int) -> bytes:
         log = segment.log(self.folder)
-        with open(log, "rb") as file:
-            file.seek(offset)
-            length, crc, found = HEAD.unpack(file.read(HEAD.size).ljust(HEAD.size))
-            payload = file.read(min(length, os.fstat(file.fileno()).st_size))
-        if found != key or zlib.crc32(key + payload) != crc:
+        fd = os.open(log, os.O_RDONLY)
+        try:
+            length, crc, found = HEAD.unpack(os.pread(fd, HEAD.size, offset).ljust(HEAD.size))
+            payload = os.pread(fd, min(length, os.fstat(fd).st_size), offset + HEAD.size)
+        finally:
+            os.close(fd)
+        if found != key or checksum(key, payload) != crc:
             raise Damaged(
                 f"{log}: the answer at byte {offset} is damaged; run `mmevol cache verify --repair`: "
                 "every other answer is kept and this one is asked again"

@@ -19,6 +19,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from mmevol.disk import at
 from mmevol.store import replacing
 
 HEAD = struct.Struct(">II32s")
@@ -67,9 +68,14 @@ def live(folder: Path) -> list[Segment]:
     return found
 
 
+def checksum(key: bytes, payload: bytes) -> int:
+    """Over a frame's key and payload."""
+    return zlib.crc32(payload, zlib.crc32(key))
+
+
 def framed(key: bytes, payload: bytes) -> bytes:
     """A frame."""
-    return HEAD.pack(len(payload), zlib.crc32(key + payload), key) + payload
+    return HEAD.pack(len(payload), checksum(key, payload), key) + payload
 
 
 def walk(path: Path) -> Iterator[tuple[bytes, int, bytes | None]]:
@@ -80,7 +86,7 @@ def walk(path: Path) -> Iterator[tuple[bytes, int, bytes | None]]:
             length, crc, key = HEAD.unpack(file.read(HEAD.size).ljust(HEAD.size))
             end = offset + HEAD.size + length
             payload = file.read(length) if end <= size else b""
-            if end <= size and zlib.crc32(key + payload) == crc:
+            if end <= size and checksum(key, payload) == crc:
                 yield key, offset, payload
                 offset = end
             else:
@@ -92,11 +98,11 @@ def _resume(file: BinaryIO, offset: int) -> int:
     """Where the next whole frame begins: behind damage nothing is believed, not even a length. The end if there is none."""
     file.seek(offset)
     rest = file.read()
-    for at in range(len(rest) - HEAD.size + 1):
-        length, crc, _ = HEAD.unpack_from(rest, at)
-        end = at + HEAD.size + length
-        if end <= len(rest) and zlib.crc32(memoryview(rest)[at + KEY : end]) == crc:
-            return file.seek(offset + at)
+    for start in range(len(rest) - HEAD.size + 1):
+        length, crc, _ = HEAD.unpack_from(rest, start)
+        end = start + HEAD.size + length
+        if end <= len(rest) and zlib.crc32(memoryview(rest)[start + KEY : end]) == crc:
+            return file.seek(offset + start)
     return offset + len(rest)
 
 
@@ -136,7 +142,8 @@ def sync_folder(folder: Path) -> None:
     """Bring names that were given or taken in a folder to the disk itself."""
     fd = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(fd)
+        with at(folder):
+            os.fsync(fd)
     finally:
         os.close(fd)
 
@@ -146,7 +153,6 @@ class Examined:
     """What a segment holds. ``damaged``: offsets of frames that are lost; ``torn``: bytes of an unfinished one at the end."""
 
     entries: dict[bytes, int] = field(default_factory=dict)
-    frames: int = 0
     damaged: list[int] = field(default_factory=list)
     torn: int = 0
     indexed: bool = True
@@ -161,7 +167,6 @@ def examine(folder: Path, segment: Segment) -> Examined:
         if payload is None:
             found.damaged.append(offset)
         else:
-            found.frames += 1
             found.entries.setdefault(key, offset)
     starts = {offset for _, offset in ENTRY.iter_unpack(told[: len(told) // ENTRY.size * ENTRY.size])}
     if found.damaged and found.damaged[-1] not in starts:
@@ -180,10 +185,10 @@ def _torn(path: Path, offset: int) -> int:
     return len(rest) if len(rest) < HEAD.size or HEAD.size + HEAD.unpack_from(rest)[0] > len(rest) else 0
 
 
-def rewrite(folder: Path, old: list[Segment], keep: Callable[[bytes, bytes], bool] = lambda key, payload: True) -> int:
+def rewrite(folder: Path, old: list[Segment], keep: Callable[[bytes, bytes], bool] = lambda key, payload: True) -> None:
     """Put one segment in the place of a run of neighbours: of each key the oldest whole frame, if `keep(key, payload)`.
 
-    Needs ownership. Whoever dies in here leaves the old segments or the new one. Returns how many frames were kept.
+    Needs ownership. Whoever dies in here leaves the old segments or the new one.
     """
     new = Segment(old[0].first, old[-1].last, 1 + max(s.generation for s in old))
     entries: dict[bytes, int] = {}
@@ -199,7 +204,6 @@ def rewrite(folder: Path, old: list[Segment], keep: Callable[[bytes, bytes], boo
         Index.write(new.idx(folder), entries)
     sync_folder(folder)
     tidy(folder)
-    return len(entries)
 
 
 def leftovers(folder: Path) -> list[Path]:

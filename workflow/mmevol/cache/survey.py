@@ -13,7 +13,7 @@ import orjson
 from mmevol.owner import LOST, Owner, alive_here
 from mmevol.records import BadInput
 from mmevol.replies import KINDS
-from mmevol.segments import Index, examine, frames, leftovers, live, rewrite, tidy
+from mmevol.segments import Index, Segment, examine, frames, leftovers, live, rewrite, tidy
 
 T = TypeVar("T")
 
@@ -84,8 +84,8 @@ def _images(folder: Path) -> Content:
     return found
 
 
-def _size(folder: Path, segment: object) -> int:
-    files = (segment.log(folder), segment.idx(folder))  # type: ignore[attr-defined]
+def _size(folder: Path, segment: Segment) -> int:
+    files = (segment.log(folder), segment.idx(folder))
     return sum(path.stat().st_size for path in files if path.exists())
 
 
@@ -159,13 +159,19 @@ def repair(root: Path, on_wait: Callable[[str], None] | None = None) -> Iterator
         try:
             for kind in KINDS:
                 folder = root / kind / requests.name
-                yield from inspect(folder)
+                found = inspect(folder)
                 tidy(folder)
-                for segment in live(folder):
-                    seen = examine(folder, segment)
-                    if seen.damaged or seen.torn:
-                        rewrite(folder, [segment])
-                    elif not seen.indexed:
-                        Index.write(segment.idx(folder), seen.entries)
+                if any(finding.damage for finding in found):
+                    _mend(folder)
+                yield from found
         finally:
             owner.release()
+
+
+def _mend(folder: Path) -> None:
+    for segment in live(folder):
+        seen = examine(folder, segment)
+        if seen.damaged or seen.torn:
+            rewrite(folder, [segment])
+        elif not seen.indexed:
+            Index.write(segment.idx(folder), seen.entries)

@@ -2,10 +2,12 @@
 
 import json
 import os
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from mmevol.cache.archive import export, replay
 from mmevol.cache.survey import stats
@@ -188,6 +190,7 @@ def test_pictures_travel_when_asked_for(place: Place, tmp_path: Path) -> None:
     assert counts["images"] == 12
     replay(archive, tmp_path / "elsewhere")
     assert stats(tmp_path / "elsewhere").images == 12
+    assert (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o700
     assert stats(tmp_path / "elsewhere").answers == counts["requests"]
 
 
@@ -203,10 +206,6 @@ def test_an_unfinished_study_is_not_exported(place: Place, tmp_path: Path) -> No
 
 
 def test_an_archive_unpacked_by_hand_is_a_store(place: Place, server: Server, tmp_path: Path) -> None:
-    import tarfile
-
-    import pyarrow as pa
-
     place.run()
     place.export(tmp_path / "a.tar.zst")
     with (
@@ -225,7 +224,15 @@ def test_a_file_that_is_no_whole_archive_is_refused(place: Place, tmp_path: Path
     place.export(tmp_path / "a.tar.zst")
     whole = (tmp_path / "a.tar.zst").read_bytes()
     broken = tmp_path / "broken.tar.zst"
+    with pytest.raises(BadInput, match="no such file"):
+        replay(broken, tmp_path / "store")
     for content in (whole[: len(whole) // 2], b"PK" + whole[2:], b""):
         broken.write_bytes(content)
         with pytest.raises(BadInput, match=r"broken\.tar\.zst"):
             replay(broken, tmp_path / "store")
+    unpacked = bytearray(pa.CompressedInputStream(pa.OSFile(str(tmp_path / "a.tar.zst")), "zstd").read())
+    unpacked[1000] ^= 1  # in the first answer
+    with pa.CompressedOutputStream(pa.OSFile(str(broken), "wb"), "zstd") as stream:
+        stream.write(bytes(unpacked))
+    with pytest.raises(BadInput, match="whole answers and pictures of"):
+        replay(broken, tmp_path / "store")

@@ -9,10 +9,10 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
@@ -85,8 +85,9 @@ def replay(archive: Path, root: Path, on_wait: Callable[[str], None] | None = No
     there. Raises `BadInput` where the file is no archive or is cut."""
     import pyarrow as pa
 
-    added = present = 0
-    whole = False
+    if not archive.is_file():
+        raise _no_archive(archive, "no such file")
+    counts, manifest = Counter[bool](), dict[str, Any]()
     try:
         with (
             pa.CompressedInputStream(pa.OSFile(str(archive)), "zstd") as stream,
@@ -94,19 +95,19 @@ def replay(archive: Path, root: Path, on_wait: Callable[[str], None] | None = No
         ):
             for member in tar:
                 content = tar.extractfile(member)
-                assert content
-                if member.name == "manifest.json":
-                    whole = orjson.loads(content.read())["format"] == FORMAT
-                elif re.fullmatch(r"(requests|images)/[0-9a-f]{2}/0{8}\.log", member.name):
-                    new, old = _unpack(content, root, Path(member.name), on_wait)
-                    added, present = added + new, present + old
-    except (OSError, tarfile.TarError, ValueError, KeyError) as error:
-        if isinstance(error, OSError) and error.errno and error.filename != str(archive):
+                if content and member.name == "manifest.json":
+                    manifest = orjson.loads(content.read())
+                elif content and re.fullmatch(r"(requests|images)/[0-9a-f]{2}/0{8}\.log", member.name):
+                    counts += _unpack(content, root, Path(member.name), on_wait)
+    except (OSError, tarfile.TarError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno:
             raise  # the store's folder, not the archive
         raise _no_archive(archive, str(error)) from error
-    if not whole:
+    if manifest.get("format") != FORMAT:
         raise _no_archive(archive, "no manifest at its end")
-    return added, present
+    if counts.total() != (told := sum(manifest.get(kind, 0) for kind in KINDS)):
+        raise _no_archive(archive, f"{counts.total()} whole answers and pictures of {told}")
+    return counts[True], counts[False]
 
 
 def _no_archive(archive: Path, found: str) -> BadInput:
@@ -119,22 +120,22 @@ def _no_archive(archive: Path, found: str) -> BadInput:
     )
 
 
-def _unpack(content: IO[bytes], root: Path, name: Path, on_wait: Callable[[str], None] | None) -> tuple[int, int]:
-    """Append a bucket's frames, as its owner."""
-    owner = Owner([root / "requests" / name.parent.name], "cache replay", on_wait)
+def _unpack(content: IO[bytes], root: Path, name: Path, on_wait: Callable[[str], None] | None) -> Counter[bool]:
+    """Append a bucket's frames, as its owner; how many were new and how many not."""
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    owner, counts = Owner([root / "requests" / name.parent.name], "cache replay", on_wait), Counter[bool]()
     owner.acquire()
     try:
-        log, counts = Log(root / name.parent), [0, 0]
+        log = Log(root / name.parent)
         with tempfile.TemporaryDirectory() as folder:
             with open(Path(folder) / "log", "wb") as file:
                 shutil.copyfileobj(content, file)
             for key, _, payload in frames(Path(folder) / "log"):
-                if log.get(key) is None:
+                new = log.get(key) is None
+                if new:
                     log.put(key, payload)
-                    counts[0] += 1
-                else:
-                    counts[1] += 1
+                counts[new] += 1
         log.close()
     finally:
         owner.release()
-    return counts[0], counts[1]
+    return counts

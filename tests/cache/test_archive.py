@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import tarfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,11 @@ class Place:
             )
         out = Path(s.dataset("full")).parent
         dataset(s.dataset_settings("full"), root=Path(s.results), out=out)
-        return {str(p): p.read_bytes() for p in sorted(Path(f"{s.results}/evolve").rglob("*")) if p.is_file()}
+        return self.data()
+
+    def data(self) -> dict[str, bytes]:
+        evolve = Path(f"{self.study.results}/evolve")
+        return {str(p): p.read_bytes() for p in sorted(evolve.rglob("*")) if p.is_file()}
 
     def export(self, out: Path, *, images: bool = False) -> dict[str, int]:
         os.chdir(self.folder)
@@ -119,32 +125,50 @@ def with_faults(n: int, heard: Heard) -> Any:
     return Reply("{") if digest(heard.headers["X-MMEvol-Request"])[0] in "012" else good(heard.block)
 
 
-@pytest.fixture
-def place(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """A study that has run against the scripted server."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("MMEVOL_REPLIES", "MMEVOL_RESULTS"):
-        monkeypatch.delenv(name, raising=False)
-    server.answer = with_faults
-    made = Place(tmp_path / "first", server.base_url)
-    made.prepare(some_records())
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[Server]:
+    running = Server()
+    running.answer = with_faults
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, endpoint: Server) -> Place:
+    """A study that has run against the scripted server, to be copied."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MMEVOL_REPLIES", "MMEVOL_RESULTS"):
+            patch.delenv(name, raising=False)
+        patch.chdir(tmp_path_factory.mktemp("ran"))
+        made = Place(Path.cwd() / "first", endpoint.base_url)
+        made.prepare(some_records())
+        made.run()
     return made
 
 
+@pytest.fixture
+def place(ran: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The study that has run, in a folder of the test's own, which is the working folder."""
+    for name in ("MMEVOL_REPLIES", "MMEVOL_RESULTS"):
+        monkeypatch.delenv(name, raising=False)
+    shutil.copytree(ran.folder, tmp_path / "first")
+    monkeypatch.chdir(tmp_path / "first")
+    return replace(ran, folder=tmp_path / "first")
+
+
 def test_a_study_is_made_again_from_its_archive_with_nobody_to_ask(
-    place: Place, server: Server, tmp_path: Path
+    place: Place, endpoint: Server, tmp_path: Path
 ) -> None:
-    data = place.run()
-    heard = len(server.heard)
+    data, answers, heard = place.data(), stats(Path("replies")).answers, len(endpoint.heard)
     archive = tmp_path / "answers.tar.zst"
     counts = place.export(archive)
-    assert counts == {"requests": heard}
+    assert counts == {"requests": answers}
     later = Place(tmp_path / "later", NOWHERE)
     later.prepare(some_records())
-    assert replay(archive, Path("replies")) == (heard, 0)
+    assert replay(archive, Path("replies")) == (answers, 0)
     assert later.run() == data
-    assert len(server.heard) == heard
-    assert replay(archive, Path("replies")) == (0, heard)
+    assert len(endpoint.heard) == heard
+    assert replay(archive, Path("replies")) == (0, answers)
     again = tmp_path / "again.tar.zst"
     later.export(again)
     assert again.read_bytes() == archive.read_bytes()
@@ -157,9 +181,8 @@ def test_without_the_archive_the_same_run_would_have_failed(place: Place, tmp_pa
         later.run()
 
 
-def test_only_what_the_study_rests_on_is_exported(place: Place, server: Server, tmp_path: Path) -> None:
+def test_only_what_the_study_rests_on_is_exported(place: Place, tmp_path: Path) -> None:
     """Another study asks about the same records of the same model, with other draws; damage and duplicates are left behind."""
-    place.run()
     archive, again = tmp_path / "a.tar.zst", tmp_path / "b.tar.zst"
     place.export(archive)
     other = Place(place.folder, place.url, name="other")
@@ -167,7 +190,7 @@ def test_only_what_the_study_rests_on_is_exported(place: Place, server: Server, 
     (Path(results) / "other").symlink_to("small")
     ask_more = other.study.ask_settings("full", 1).model_copy(update={"qas_per_request": 1})
     seeds = Path(f"{place.study.results}/seeds/shards/0.parquet")
-    before = len(server.heard)
+    answers = stats(Path("replies")).answers
     ask(
         ask_more,
         other.study.run(),
@@ -177,14 +200,12 @@ def test_only_what_the_study_rests_on_is_exported(place: Place, server: Server, 
         out=tmp_path / "x/y/z.parquet",
         usage=tmp_path / "u",
     )
-    assert len(server.heard) > before
-    assert stats(Path("replies")).answers == len(server.heard)
+    assert stats(Path("replies")).answers > answers
     place.export(again)
     assert archive.read_bytes() == again.read_bytes()
 
 
 def test_pictures_travel_when_asked_for(place: Place, tmp_path: Path) -> None:
-    place.run()
     archive = tmp_path / "a.tar.zst"
     counts = place.export(archive, images=True)
     assert counts["images"] == 12
@@ -195,7 +216,6 @@ def test_pictures_travel_when_asked_for(place: Place, tmp_path: Path) -> None:
 
 
 def test_an_unfinished_study_is_not_exported(place: Place, tmp_path: Path) -> None:
-    place.run()
     (log, *_) = sorted(Path("replies/requests").rglob("*.log"))
     log.with_suffix(".idx").unlink()
     log.write_bytes(b"")
@@ -205,22 +225,20 @@ def test_an_unfinished_study_is_not_exported(place: Place, tmp_path: Path) -> No
     assert not list(tmp_path.glob("*.zst"))
 
 
-def test_an_archive_unpacked_by_hand_is_a_store(place: Place, server: Server, tmp_path: Path) -> None:
-    place.run()
+def test_an_archive_unpacked_by_hand_is_a_store(place: Place, tmp_path: Path) -> None:
     place.export(tmp_path / "a.tar.zst")
     with (
         pa.CompressedInputStream(pa.OSFile(str(tmp_path / "a.tar.zst")), "zstd") as stream,
         tarfile.open(fileobj=stream, mode="r|") as tar,
     ):
         tar.extractall(tmp_path / "store", filter="data")
-    assert json.loads((tmp_path / "store/manifest.json").read_text())["requests"] == len(server.heard)
+    assert json.loads((tmp_path / "store/manifest.json").read_text())["requests"] == stats(Path("replies")).answers
     assert stats(tmp_path / "store").by == stats(Path("replies")).by
     for folder in (tmp_path / "store/requests").iterdir():
         assert all(Log(folder).get(k) == p for log in folder.glob("*.log") for k, _, p in frames(log))
 
 
 def test_a_file_that_is_no_whole_archive_is_refused(place: Place, tmp_path: Path) -> None:
-    place.run()
     place.export(tmp_path / "a.tar.zst")
     whole = (tmp_path / "a.tar.zst").read_bytes()
     broken = tmp_path / "broken.tar.zst"

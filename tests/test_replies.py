@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from mmevol import replies as module
+from mmevol import segments
 from mmevol.records import digest
 from mmevol.replies import Log, ReplyStore
 from mmevol.segments import HEAD, frames
@@ -31,7 +32,8 @@ class LogAgainstDict(RuleBasedStateMachine):
         import tempfile
 
         self.folder = tempfile.TemporaryDirectory()
-        self.before, module.SEAL = module.SEAL, seal
+        self.before = module.SEAL, segments.FEW
+        module.SEAL, segments.FEW = seal, 1
         self.log, self.model = Log(Path(self.folder.name) / "b"), dict[bytes, bytes]()
 
     @rule(n=st.integers(0, 12), payload=st.binary(max_size=60))
@@ -46,6 +48,16 @@ class LogAgainstDict(RuleBasedStateMachine):
     @rule()
     def close_and_open(self) -> None:
         self.log.close()
+        self.log = Log(self.log.folder)
+
+    @rule()
+    def merge_and_open(self) -> None:
+        """As the next owner does; a reader that looked before goes on."""
+        self.log.close()
+        early = Log(self.log.folder)
+        segments.tidy(self.log.folder)
+        segments.merge(self.log.folder)
+        assert {n: early.get(key(n)) for n in range(13)} == {n: self.model.get(key(n)) for n in range(13)}
         self.log = Log(self.log.folder)
 
     @rule()
@@ -71,7 +83,7 @@ class LogAgainstDict(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "before"):
-            module.SEAL = self.before
+            module.SEAL, segments.FEW = self.before
             self.folder.cleanup()
 
 

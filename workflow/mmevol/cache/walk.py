@@ -79,8 +79,9 @@ class Walk:
         judged = [0] if self.study.judged_seeds(name) else []
         for n in [*judged, *self.study.rounds(name)]:
             settings = self.study.ask_settings(name, n)
-            judge = self.askers[settings.judge.endpoint] if settings.judge else None
-            worker = (SeedJudge if n == 0 else RoundAsker)(settings, self.askers[settings.evolver], judge)
+            judges = [j.endpoint for j in (settings.judge, settings.judge and settings.judge.second) if j]
+            askers: list[Asker] = [self.askers[endpoint] for endpoint in judges]
+            worker = (SeedJudge if n == 0 else RoundAsker)(settings, self.askers[settings.evolver], askers)
             frontier = next(map(Path, self.study.frontier(name, n - 1, shard)), None)
             for item in with_frontier(seeds, frontier):
                 await worker.record(item)

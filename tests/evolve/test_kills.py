@@ -65,7 +65,7 @@ class Runs:
         return self.folder / "replies"
 
     def _answer(self, n: int, heard: Heard) -> Any:
-        run = int(heard.headers["Authorization"].removeprefix("Bearer "))
+        run = int(heard.headers["Authorization"].removeprefix("Bearer key-of-run-"))
         self.heard.append((run, bytes.fromhex(heard.headers["X-MMEvol-Request"])))
         if run == self.number and self.kill_after is not None:
             self.kill_after -= 1
@@ -80,7 +80,7 @@ class Runs:
         self.kill_after = None
         to = connection(self.server, api_key_env="RUN", concurrency=WIDTH)
         order = {
-            "environment": {"MMEVOL_REPLIES": str(self.replies), "RUN": str(self.number)},
+            "environment": {"MMEVOL_REPLIES": str(self.replies), "RUN": f"key-of-run-{self.number}"},
             "settings": json.loads(self._settings.dump()),
             "run": json.loads(Run(connections={"e": to}).dump()),
         }

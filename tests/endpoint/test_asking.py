@@ -17,7 +17,8 @@ from mmevol.endpoint.prompt import Picture, Prompt
 from mmevol.endpoint.schemas import ANSWERS
 from mmevol.endpoint.usage import Usage
 from mmevol.records import Reason, Request, RequestQA
-from mmevol.replies import ReplyStore, frames
+from mmevol.replies import ReplyStore
+from mmevol.segments import frames
 from PIL import Image
 from scripted import Reply, Server, connection, identity
 

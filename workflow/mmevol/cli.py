@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from mmevol.cache.command import app as cache
+from mmevol.disk import explained
 from mmevol.evaluate.command import app as evaluate
 from mmevol.evolve.command import app as evolve
 from mmevol.publish.command import app as publish
@@ -27,6 +29,7 @@ for name, room in {
     "evaluate": evaluate,
     "publish": publish,
     "teacher": teacher,
+    "cache": cache,
     "config": config,
 }.items():
     app.add_typer(room, name=name)
@@ -112,12 +115,17 @@ def config_check(study: Annotated[Path, typer.Argument(help="study file")]) -> N
 
 
 def main() -> None:
-    """Run the command line; a `BadInput` ends with exit code 2 and its message, an `Outage` with 1."""
+    """Run the command line; a `BadInput` ends with exit code 2 and its message, an `Outage` or a full disk with 1."""
     try:
         app()
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        if (said := explained(error)) is None:
+            raise
+        print(f"stopped: {said}", file=sys.stderr)
+        sys.exit(1)
     except Exception as error:
         from mmevol.endpoint.client import Outage
 

@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mmevol.disk import at
+
 HEARTBEAT = 5.0
 """Seconds between two signs of life."""
 PATIENCE = 60.0
@@ -85,12 +87,13 @@ class Owner:
     def _heartbeat(self) -> None:
         while not self._stop.wait(HEARTBEAT):
             for path in list(self._held):
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # one that is gone or out of reach must not end the others' signs
                     os.utime(path)
 
     def _acquire_one(self, folder: Path) -> None:
         mine = folder / f".owner.{socket.gethostname()}.{os.getpid()}"
-        mine.write_text(self._me)
+        with at(mine):
+            mine.write_text(self._me)
         try:
             seen: tuple[object, float] = (None, time.monotonic())
             while not self._stop.is_set():

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,7 +35,7 @@ class Heartbeat:
         self.run, self.job, self.total, self.unit = run, job, total, unit
         self.done = 0
         self.facts: dict[str, Any] = {}
-        self._began = time.time()
+        self._began, self._since = time.time(), time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._every_second, daemon=True)
         self._bar: Any = None
@@ -58,7 +59,8 @@ class Heartbeat:
         self._stop.set()
         if self._path:
             self._thread.join()  # else its last "running" could come after this
-            self._write("failed" if kind else "done")
+            with suppress(OSError) if kind else nullcontext():
+                self._write("failed" if kind else "done")
         if self._bar:
             self._bar.stop()
 
@@ -71,11 +73,12 @@ class Heartbeat:
 
     def _every_second(self) -> None:
         while not self._stop.wait(1):
-            self._write("running")
+            with suppress(OSError):  # a full disk ends the job where it writes data, and says so there
+                self._write("running")
 
     def _write(self, state: str) -> None:
         assert self._path
-        seconds = time.time() - self._began
+        seconds = time.monotonic() - self._since
         rate = self.done / seconds if seconds > 0 else 0
         eta = (self.total - self.done) / rate if self.total and rate else None
         value = {

@@ -1,32 +1,27 @@
 """The reply store: every complete answer that a model gave, kept once, shared by all studies.
 
-Journal and cache in one. 256 buckets by record key; in each, append-only segments of frames, ``<n>.log``, and for a finished
-segment its sorted index, ``<n>.idx``, that is searched on disk. A frame is length (4 bytes), CRC-32 (4), key (32), payload.
-Only frames whose checksum fits count, so a torn tail after a crash is not seen. Encoded images lie beside the replies in the
-same form. One process writes a bucket at a time (`owner.Owner`); reading needs no ownership.
+Journal and cache in one. 256 buckets by record key; in each, append-only segments (`mmevol.segments`). Encoded images lie beside
+the replies in the same form. One process writes a bucket at a time (`owner.Owner`); reading needs no ownership.
 """
 
-import mmap
 import os
 import resource
-import struct
 import threading
 import time
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from mmevol.disk import at
 from mmevol.owner import Owner
-from mmevol.store import replacing
+from mmevol.segments import HEAD, Index, Segment, checksum, framed, frames, live, merge, sync_folder, tidy
 
-HEAD = struct.Struct(">II32s")
-ENTRY = struct.Struct(">32sQ")
 SEAL = 2048
 """Entries after which a segment is finished and its index leaves memory."""
 
+KINDS = ("requests", "images")
 
 FILES = 65536
 """Open files that a process asks for."""
@@ -37,45 +32,8 @@ def default_root() -> Path:
     return Path(os.environ.get("MMEVOL_REPLIES", "replies"))
 
 
-def frames(path: Path) -> Iterator[tuple[bytes, int, bytes]]:
-    """The whole frames of a segment: key, offset, payload."""
-    with open(path, "rb") as file:
-        offset, size = 0, os.fstat(file.fileno()).st_size
-        while len(head := file.read(HEAD.size)) == HEAD.size:
-            length, crc, key = HEAD.unpack(head)
-            if offset + HEAD.size + length > size:
-                return
-            payload = file.read(length)
-            if zlib.crc32(key + payload) == crc:  # else this frame is damaged; those behind it were paid for too
-                yield key, offset, payload
-            offset += HEAD.size + length
-
-
-class Index:
-    """The sorted index of a finished segment, searched in place."""
-
-    def __init__(self, path: Path) -> None:
-        with open(path, "rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-    def get(self, key: bytes) -> int | None:
-        """The offset of a key's frame."""
-        low, high = 0, len(self._map) // ENTRY.size
-        while low < high:
-            middle = (low + high) // 2
-            found, offset = ENTRY.unpack_from(self._map, middle * ENTRY.size)
-            if found == key:
-                return int(offset)
-            low, high = (middle + 1, high) if found < key else (low, middle)
-        return None
-
-    @staticmethod
-    def write(path: Path, entries: dict[bytes, int]) -> None:
-        """Write the index of a segment, whole or not at all."""
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            file.writelines(ENTRY.pack(key, offset) for key, offset in sorted(entries.items()))
-            file.flush()
-            os.fsync(file.fileno())
+class Damaged(OSError):
+    """An answer that was kept cannot be read any more."""
 
 
 class Log:
@@ -83,34 +41,48 @@ class Log:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._sealed: dict[int, Index] = {}
-        self._open: dict[int, dict[bytes, int]] = {}
-        self._writing: int | None = None
+        self._sealed: dict[Segment, Index] = {}
+        self._open: dict[Segment, dict[bytes, int]] = {}
+        self._order: list[Segment] = []
+        self._writing: Segment | None = None
         self._fd, self._end = -1, 0
+        self._synced: tuple[Segment | None, int] = (None, 0)
         self.refresh()
 
     def refresh(self) -> None:
-        """Take notice of what others wrote since."""
+        """Take notice of what others wrote, merged and removed since."""
         if not self.folder.is_dir():
             return
-        for path in sorted(self.folder.glob("*.log")):
-            number = int(path.stem)
-            if number in self._sealed or number == self._writing:
-                continue
-            if (index := path.with_suffix(".idx")).exists() and index.stat().st_size:
-                self._sealed[number] = Index(index)
-                self._open.pop(number, None)
+        self._order = live(self.folder)
+        sealed, self._sealed = self._sealed, {}
+        open_, self._open = self._open, {}
+        for segment in self._order:
+            if segment == self._writing:
+                self._open[segment] = open_[segment]
+            elif segment in sealed:
+                self._sealed[segment] = sealed[segment]
+            elif (index := segment.idx(self.folder)).exists() and index.stat().st_size:
+                self._sealed[segment] = Index(index)
             else:
-                self._open[number] = {}
-                for key, offset, _ in frames(path):
-                    self._open[number].setdefault(key, offset)
+                entries = self._open[segment] = {}
+                for key, offset, _ in frames(segment.log(self.folder)):
+                    entries.setdefault(key, offset)
 
     def get(self, key: bytes) -> bytes | None:
-        """The payload of a key, the oldest if there are several."""
-        for number in sorted([*self._sealed, *self._open]):
-            offset = self._sealed[number].get(key) if number in self._sealed else self._open[number].get(key)
+        """The payload of a key, the oldest if there are several. Raises `Damaged`."""
+        try:
+            return self._find(key)
+        except (FileNotFoundError, Damaged):  # the bucket's owner may have merged or pruned it since we looked
+            self._sealed.clear()
+            self.refresh()
+            return self._find(key)
+
+    def _find(self, key: bytes) -> bytes | None:
+        for segment in self._order:
+            sealed = self._sealed.get(segment)
+            offset = sealed.get(key) if sealed else self._open[segment].get(key)
             if offset is not None:
-                return self._read(number, offset)
+                return self._read(segment, key, offset)
         return None
 
     def put(self, key: bytes, payload: bytes) -> None:
@@ -121,14 +93,14 @@ class Log:
         if self._writing is None:
             self._begin()
         assert self._writing is not None
-        frame = HEAD.pack(len(payload), zlib.crc32(payload, zlib.crc32(key)), key) + payload
+        frame = framed(key, payload)
         try:
             written = os.write(self._fd, frame)
             while written < len(frame):
                 written += os.write(self._fd, frame[written:])
-        except OSError:
+        except OSError as error:
             os.ftruncate(self._fd, self._end)
-            raise
+            raise OSError(error.errno, error.strerror, str(self._writing.log(self.folder))) from error
         self._open[self._writing].setdefault(key, self._end)
         self._end += len(frame)
         if len(self._open[self._writing]) >= SEAL:
@@ -137,24 +109,33 @@ class Log:
     def seal(self) -> None:
         """Finish the segment that is being written, and those that a dead writer left. Needs ownership."""
         if self._writing is not None:
-            self._writing = None
-            os.fsync(self._fd)
-            os.close(self._fd)
-        for number, entries in list(self._open.items()):
-            if entries:
-                path = self._path(number).with_suffix(".idx")
-                Index.write(path, entries)
-                self._sealed[number] = Index(path)
-                del self._open[number]
+            log, self._writing = self._writing.log(self.folder), None
+            try:
+                with at(log):
+                    os.fsync(self._fd)
+            finally:
+                os.close(self._fd)
+        finished = {segment: entries for segment, entries in self._open.items() if entries}
+        for segment, entries in finished.items():
+            Index.write(segment.idx(self.folder), entries)
+            self._sealed[segment] = Index(segment.idx(self.folder))
+            del self._open[segment]
+        if finished:
+            sync_folder(self.folder)
 
     def sync(self) -> None:
         """Bring what was written to the disk itself. May be called from any thread: it has a descriptor of its own."""
-        if (number := self._writing) is not None:
-            fd = os.open(self._path(number), os.O_RDONLY)
+        state = segment, _ = self._writing, self._end
+        if segment is not None and state != self._synced:
+            fd = os.open(segment.log(self.folder), os.O_RDONLY)
             try:
-                os.fsync(fd)
+                with at(segment.log(self.folder)):
+                    os.fsync(fd)
             finally:
                 os.close(fd)
+            if segment != self._synced[0]:
+                sync_folder(self.folder)  # else a power failure could take the whole new file away
+            self._synced = state
 
     def close(self) -> None:
         """Finish the segment that was written."""
@@ -164,25 +145,24 @@ class Log:
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.refresh()
-        number = max([*self._sealed, *self._open], default=-1) + 1
-        self._fd = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        self._open[number], self._writing, self._end = {}, number, 0
+        number = self._order[-1].last + 1 if self._order else 0
+        segment = Segment(number, number)
+        self._fd = os.open(segment.log(self.folder), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self._open[segment], self._writing, self._end = {}, segment, 0
+        self._order.append(segment)
 
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{number:08d}.log"
-
-    def _read(self, number: int, offset: int) -> bytes:
-        log = self._path(number)
+    def _read(self, segment: Segment, key: bytes, offset: int) -> bytes:
+        log = segment.log(self.folder)
         fd = os.open(log, os.O_RDONLY)
         try:
-            length, crc, key = HEAD.unpack(os.pread(fd, HEAD.size, offset).ljust(HEAD.size))
+            length, crc, found = HEAD.unpack(os.pread(fd, HEAD.size, offset).ljust(HEAD.size))
             payload = os.pread(fd, min(length, os.fstat(fd).st_size), offset + HEAD.size)
         finally:
             os.close(fd)
-        if zlib.crc32(payload, zlib.crc32(key)) != crc:
-            raise OSError(
-                f"{log}: the answer at byte {offset} is damaged; delete {log.with_suffix('.idx').name} beside it, "
-                "then every other answer is kept and this one is asked again"
+        if found != key or checksum(key, payload) != crc:
+            raise Damaged(
+                f"{log}: the answer at byte {offset} is damaged; run `mmevol cache verify --repair`: "
+                "every other answer is kept and this one is asked again"
             )
         return payload
 
@@ -202,6 +182,7 @@ class ReplyStore:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a bucket's every segment has its index open
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
         self._logs: dict[tuple[str, int, bool], Log] = {}
+        self._buckets = buckets
         self._owner = Owner([self._folder("requests", b) for b in buckets], job, on_wait)
         self._owning = threading.Lock()
         self.owned = False
@@ -227,11 +208,16 @@ class ReplyStore:
         self._log("images", bucket).put(key, data)
 
     def own(self) -> None:
-        """Wait to become the only writer of the buckets, and see what was written meanwhile. May be called from any thread."""
+        """Wait to become the only writer of the buckets, see what was written meanwhile, and merge where segments have become
+        many. May be called from any thread."""
         with self._owning:
             if not self.owned:
                 self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._owner.acquire()
+                for folder in (self._folder(kind, b) for kind in KINDS for b in self._buckets):
+                    if folder.is_dir():
+                        tidy(folder)
+                        merge(folder)
                 self.owned = True
 
     def sync(self) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmevol.disk import at
 from mmevol.owner import process_start
 from mmevol.records import BadInput, Candidate, Frontier, Outcome, Record, SeedRecord, canonical, digest
 
@@ -44,8 +45,9 @@ def replacing(path: Path) -> Iterator[Path]:
     _sweep(path)
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with at(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -18,6 +18,7 @@ import orjson
 
 from mmevol.endpoint.client import Client
 from mmevol.endpoint.dialect import from_dialect
+from mmevol.endpoint.images import image_key
 from mmevol.endpoint.pictures import Pictures
 from mmevol.endpoint.prompt import Prompt, key_of
 from mmevol.endpoint.response import Answer
@@ -88,6 +89,8 @@ class Asker:
             self.client.usage.from_store += 1
             return Answer(**kept["answer"])
         meta = {"record": record, "draw": draw, "attempt": attempt, "model": self.client.identity.model}
+        if now.picture and self.client.identity.sees_images:
+            meta["image"] = image_key(now.picture.digest, self.client.identity.image_side).hex()
         kept = meta | {"request": orjson.Fragment(now.asked)}
         if self.client.batches:
             return await self.client.batches.answer(

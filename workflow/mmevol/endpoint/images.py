@@ -3,8 +3,15 @@
 import io
 from pathlib import Path
 
+from mmevol.records import digest
+
 ENCODER = "pillow-jpeg-q90/1"
 """Version of this encoding: part of a request's key, so another encoding is another question."""
+
+
+def image_key(source: str, side: int) -> bytes:
+    """The 32 bytes under which an encoded picture is kept: over the digest of its file, resize rule and encoder."""
+    return bytes.fromhex(digest(source, side, ENCODER))
 
 
 def encode(path: Path, side: int) -> bytes:

@@ -8,9 +8,8 @@ from weakref import WeakValueDictionary
 
 import orjson
 
-from mmevol.endpoint.images import ENCODER, encode
+from mmevol.endpoint.images import encode, image_key
 from mmevol.endpoint.prompt import Picture
-from mmevol.records import digest
 from mmevol.replies import ReplyStore
 
 HELD = 32 * 2**20
@@ -31,7 +30,7 @@ class Pictures:
 
         Raises `OSError` that names the file where it cannot be read.
         """
-        key = bytes.fromhex(digest(picture.digest, side, ENCODER))
+        key = image_key(picture.digest, side)
         url = self._held.get(key)
         if url is None:
             async with self._encoding.setdefault(key, asyncio.Lock()):

@@ -12,7 +12,7 @@ import pytest
 from mmevol import progress
 from mmevol.config import Run
 from mmevol.owner import process_start
-from mmevol.progress import Heartbeat
+from mmevol.progress import Heartbeat, shown
 from mmevol.store import write_json
 
 
@@ -103,3 +103,9 @@ def test_a_snakemake_on_another_host_is_not_looked_for() -> None:
         time.sleep(0.7)
         assert child.poll() is None
         child.kill()
+
+
+def test_facts_read_well_in_a_line() -> None:
+    facts = {"asked": 12345, "money": 0.5, "errors": {"429": 3, "timeout": 1}, "step": "warm"}
+    assert shown(facts) == "asked=12,345 money=0.5 errors=429×3,timeout×1 step=warm"
+    assert shown({"errors": {}}) == ""

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmevol.config import Run
 from mmevol.endpoint.ask import Asker, Rejected, in_order
-from mmevol.endpoint.client import Clients, Usage
+from mmevol.endpoint.client import Clients
 from mmevol.endpoint.prompt import Picture, Prompt
 from mmevol.endpoint.schemas import ANSWERS
+from mmevol.endpoint.usage import Usage
 from mmevol.records import Reason, Request, RequestQA
 from mmevol.replies import ReplyStore, frames
 from PIL import Image
@@ -88,16 +89,17 @@ WRONG = {
 def test_each_wrong_reply_has_its_reason_and_is_asked_again(server: Server, tmp_path: Path, wrong: str) -> None:
     reply, reason = WRONG[wrong]
     scripted(server, reply)
-    found, why, _ = asked(server, tmp_path, attempts=2)
-    assert (found, why) == ({}, dict.fromkeys("abc", reason))
+    found, why, _ = asked(server, tmp_path, "a", attempts=2)
+    assert (found, why) == ({}, {"a": reason})
     assert [h.headers["X-MMEvol-Content-Attempt"] for h in server.heard] == ["0", "1"]
     assert server.heard[0].headers["X-MMEvol-Request"] != server.heard[1].headers["X-MMEvol-Request"]
     assert "could not be used" not in server.heard[0].text
-    assert all(f"- {i}: " in server.heard[1].text for i in "abc")
+    assert "- a: " in server.heard[1].text
     server.heard.clear()
     scripted(server, reply, answers)
     found, why, usage = asked(server, tmp_path, draw=1)
-    assert (found, why, usage.asked) == (ALL, {}, 2)
+    assert (found, why) == (ALL, {})
+    assert usage.asked == (3 if reason is Reason.CONTENT_FILTER else 2)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +120,51 @@ def test_text_around_the_one_object_is_tolerated(server: Server, tmp_path: Path,
 
 def test_a_cut_reply_asks_for_more_tokens_under_the_same_question(server: Server, tmp_path: Path) -> None:
     scripted(server, lambda b: Reply("{", finish="length"))
-    asked(server, tmp_path, attempts=5, max_tokens=100)
+    asked(server, tmp_path, "a", attempts=5, max_tokens=100)
     assert [h.body["max_tokens"] for h in server.heard] == [100, 200, 400, 800, 800]
+
+
+def sizes(server: Server) -> list[str]:
+    """The ids of each request, in an order that arrival does not change."""
+    return sorted(("".join(qa["id"] for qa in h.block["qas"]) for h in server.heard), key=lambda x: (-len(x), x))
+
+
+def test_what_is_cut_twice_is_asked_in_halves_with_room_for_each(server: Server, tmp_path: Path) -> None:
+    """A server whose replies never have room for more than two items."""
+    scripted(server, lambda b: Reply("{", finish="length") if len(b["qas"]) > 2 else answers(b))
+    found, why, usage = asked(server, tmp_path, "abcd", attempts=3)
+    assert (found, why) == ({i: i.upper() for i in "abcd"}, {})
+    assert sizes(server) == ["abcd", "abcd", "ab", "cd"]
+    assert [h.body["max_tokens"] for h in server.heard] == [2048, 4096, 8192, 8192]
+    again = asked(server, tmp_path, "abcd", attempts=3)
+    assert again[:2] == (found, why)
+    assert (again[2].asked, again[2].from_store) == (0, usage.asked)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply("", finish="content_filter"), Reply("", refusal="no"), Reply('{"answers": [', finish="stop")],
+    ids=["filtered", "refused", "broken"],
+)
+def test_an_item_that_loses_the_whole_reply_costs_its_neighbours_nothing(
+    server: Server, tmp_path: Path, reply: Reply
+) -> None:
+    """The requests that hold it are halved until it stands alone."""
+    scripted(server, lambda b: reply if any(qa["id"] == "b" for qa in b["qas"]) else answers(b))
+    found, why, usage = asked(server, tmp_path, "abcd", attempts=6)
+    assert found == {i: i.upper() for i in "acd"}
+    assert list(why) == ["b"]
+    assert {"cd", "a", "b"} <= set(sizes(server))
+    again = asked(server, tmp_path, "abcd", attempts=6)
+    assert again[:2] == (found, why)
+    assert (again[2].asked, again[2].from_store) == (0, usage.asked)
+
+
+def test_a_question_is_asked_no_more_often_than_it_has_attempts(server: Server, tmp_path: Path) -> None:
+    scripted(server, lambda b: Reply("", finish="content_filter"))
+    _, why, _ = asked(server, tmp_path, "abcdefgh", attempts=3)
+    assert why == dict.fromkeys("abcdefgh", Reason.CONTENT_FILTER)
+    assert sizes(server) == ["abcdefgh", "abcd", "efgh", "ab", "cd", "ef", "gh"]
 
 
 def test_one_bad_item_costs_its_neighbours_nothing(server: Server, tmp_path: Path) -> None:
@@ -160,7 +205,7 @@ def test_more_attempts_continue_where_fewer_ended(server: Server, tmp_path: Path
     scripted(server, lambda b: Reply("no"), lambda b: Reply("no"), answers)
     assert asked(server, tmp_path, attempts=2)[1] == dict.fromkeys("abc", Reason.REFUSAL)
     found, _, usage = asked(server, tmp_path, attempts=3)
-    assert (found, usage.asked, usage.from_store) == (ALL, 1, 2)
+    assert (found, usage.asked, usage.from_store) == (ALL, 2, 2)  # in halves
 
 
 def test_a_mended_parser_finds_what_was_paid_for(

@@ -16,7 +16,7 @@ def shard(tmp_path: Path, server: Server) -> Make:
 
     def make(records: Iterable[SeedRecord] | None = None, judge: bool = True, **settings: Any) -> Shard:
         own = {k: settings.pop(k) for k in ("budget",) if k in settings}
-        to = {n: connection(server, **settings.pop("connection", {})) for n in "ej"}
+        to = dict.fromkeys("ej", connection(server, **settings.pop("connection", {})))
         some = list(records or [record("a", 2), record("b"), record("c", 3), record("empty", 0)])
         if judge:
             settings = {"judge": Judge(endpoint="j"), "judge_identity": identity(temperature=0)} | settings

@@ -75,8 +75,11 @@ class Shard:
         ledger: dict[str, Any] = json.loads(self.file(round_, "ledger", "json").read_text())
         return ledger
 
-    def usage(self, round_: int = 1) -> dict[str, Any]:
-        rows = json.loads(self.file(round_, "usage", "json").read_text())["endpoints"]
+    def usage(self, round_: int = 1, run: int | None = None) -> dict[str, Any]:
+        """What a round has asked in all its runs, or in one."""
+        path = self.file(round_, "usage", "json")
+        value = json.loads((path if run is None else path.with_suffix(".runs.json")).read_text())
+        rows = (value if run is None else value[run])["endpoints"]
         return {k: sum(row[k] for row in rows) for k in ("asked", "from_store", "input_tokens", "output_tokens")}
 
     def data(self) -> dict[str, bytes]:

@@ -25,6 +25,22 @@ from scripted import Heard, Server, candidate, good, identity, record
 from shards import Make, Shard
 
 
+@pytest.mark.parametrize(
+    ("evolver", "judge", "requests"),
+    [(4000, 2048, [10]), (2048, 2048, [5, 5]), (4000, 600, [4, 4, 2]), (100, 100, [1] * 10)],
+)
+def test_no_more_share_a_request_than_the_reply_has_room_for(
+    shard: Make, server: Server, evolver: int, judge: int, requests: list[int]
+) -> None:
+    who = {
+        "evolver_identity": identity(max_tokens=evolver),
+        "judge_identity": identity(max_tokens=judge, temperature=0),
+    }
+    shard([record("a", 10)], qas_per_request=10, **who).ask()
+    for task in ("evolve", "judge"):
+        assert sorted((len(b["qas"]) for b in server.asked(task)), reverse=True) == requests
+
+
 def test_each_parent_has_one_row_in_order_with_its_lineage(shard: Make, server: Server) -> None:
     s = shard()
     rows = s.ask()

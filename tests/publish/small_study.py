@@ -1,14 +1,16 @@
 """A small study as the rooms before would leave it: seeds with pictures, two evolutions, scores, loss curves."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmevol.config import BENCHMARKS, Eliminate, EliminateSettings, Evolution
+from mmevol.config import BENCHMARKS, Eliminate, EliminateSettings, Evolution, Prices
 from mmevol.config.commands import DatasetSettings
 from mmevol.config.publish import ResultsSettings, RoundsSettings
+from mmevol.endpoint.usage import Usage
 from mmevol.evolve.ask import seed_versions
 from mmevol.evolve.dataset import dataset
 from mmevol.evolve.eliminate import eliminate
@@ -182,14 +184,11 @@ def evolve(root: Path, name: str, rounds: int, thresholds: Eliminate | None) -> 
             path = folder / "candidates" / f"{shard}.parquet"
             write_rows(path, "candidate", (c for c, _ in made))
             write_json(path.with_suffix(".json"), {"requests": {"evolve": len(made), "judge": len(made) - 1}})
-            spent = {
-                "endpoint": "evolver",
-                "model": "symbolic-v1",
-                "asked": len(made),
-                "errors": {"429": 1},
-                "money": 0.5,
-            }
-            write_json(folder / "usage" / f"{shard}.json", {"endpoints": [spent], "seconds": 2.5})
+            used = Usage(len(made), 5, 1000 * len(made), 100, 50 * len(made), 0, Counter({"429": 1}))
+            spent = used.row("evolver", "symbolic-v1", Prices(input=1, output=10))
+            write_json(
+                folder / "usage" / f"{shard}.json", {"endpoints": [spent], "seconds": 2.5, "runs": 1 + (shard == 1)}
+            )
             outcomes = folder / "ledger" / f"{shard}.parquet"
             after = folder / "frontier" / f"{shard}.parquet"
             eliminate(

@@ -41,7 +41,7 @@ def test_every_caption_renders(name: str, config: dict[str, Any]) -> None:
 
 
 def test_every_figure_and_table_has_its_caption() -> None:
-    tables = {"main", "benchmarks", "rounds", "elimination", "composition", "mixtures", "paper", "findings"}
+    tables = {"main", "benchmarks", "rounds", "elimination", "composition", "cost", "mixtures", "paper", "findings"}
     assert {p.stem for p in REPORT.glob("*.rst")} == {*FIGURES, *tables, "workflow"}
 
 

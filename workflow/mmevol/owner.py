@@ -35,7 +35,8 @@ def process_start(pid: int) -> str | None:
     return None if state in "ZX" else rest[18]
 
 
-def _alive_here(pid: int, start: str) -> bool:
+def alive_here(pid: int, start: str) -> bool:
+    """Whether the process of this host that began then still runs."""
     if Path("/proc/self/stat").exists():
         return process_start(pid) == start
     try:
@@ -112,7 +113,7 @@ class Owner:
         if (text, mark) != seen[0]:
             seen = ((text, mark), time.monotonic())
         dead = (
-            not _alive_here(owner["pid"], owner["start"])
+            not alive_here(owner["pid"], owner["start"])
             if owner["host"] == socket.gethostname()
             else time.monotonic() - seen[1] > PATIENCE
         )

@@ -17,6 +17,16 @@ from mmevol.owner import process_start
 from mmevol.store import write_json
 
 
+def shown(facts: dict[str, Any]) -> str:
+    """Facts as people read them in a line; what is counted by kind as ``errors=429×3,timeout×1``."""
+    texts = {
+        name: ",".join(f"{kind}×{n}" for kind, n in value.items()) if isinstance(value, dict) else f"{value:,}"
+        for name, value in facts.items()
+        if isinstance(value, dict | int | float)
+    }
+    return " ".join(f"{name}={text}" for name, text in (facts | texts).items() if text)
+
+
 class Heartbeat:
     """``with Heartbeat(run, job="evolve/full/round_1/0", total=n) as beat: beat.advance(1, money=…)``."""
 
@@ -57,7 +67,7 @@ class Heartbeat:
         self.done += steps
         self.facts |= facts
         if self._bar:
-            self._bar.update(self._task, completed=self.done, facts=" ".join(f"{k}={v}" for k, v in self.facts.items()))
+            self._bar.update(self._task, completed=self.done, facts=shown(self.facts))
 
     def _every_second(self) -> None:
         while not self._stop.wait(1):

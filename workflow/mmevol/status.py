@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mmevol.progress import shown
+
 STALE = 15.0
 """Seconds without a heartbeat after which a job that says it is running is called silent."""
 SHOWN = ("job", "unit", "done", "total", "rate", "eta", "state", "host", "pid", "began", "now")
@@ -37,8 +39,8 @@ def line(beat: dict[str, Any], now: float) -> tuple[str, str, str, str, str, str
     state = "silent" if running and now - beat["now"] > STALE else beat["state"]
     done = f"{beat['done']:,}" + (f" / {beat['total']:,}" if beat["total"] else "") + f" {beat['unit']}"
     eta = duration(beat["eta"]) if running else f"took {duration(beat['now'] - beat['began'])}"
-    facts = " ".join(f"{k}={v}" for k, v in beat.items() if k not in SHOWN)
-    return beat["job"], state, done, f"{beat['rate']:g}/s", eta, facts
+    facts = {k: v for k, v in beat.items() if k not in SHOWN}
+    return beat["job"], state, done, f"{beat['rate']:g}/s", eta, shown(facts)
 
 
 def show(folder: Path, *, watch: bool, finished: int = 10) -> None:

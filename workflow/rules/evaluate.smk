@@ -68,7 +68,12 @@ rule evaluate_score:
         predictions=f"{v}/{{arm}}/seed_{{seed}}/{{benchmark}}/predictions.jsonl",
         data=lambda w: study.benchmark_file(w.benchmark),
     output:
-        f"{v}/{{arm}}/seed_{{seed}}/{{benchmark}}/score.{{rules}}.json",
+        score=f"{v}/{{arm}}/seed_{{seed}}/{{benchmark}}/score.{{rules}}.json",
+        usage=(
+            [f"{v}/{{arm}}/seed_{{seed}}/{{benchmark}}/usage/{{rules}}.json"]
+            if study.evaluate.judge
+            else []
+        ),
     log:
         f"{logs}/evaluate_score/{{arm}}.{{seed}}.{{benchmark}}.{{rules}}.log",
     benchmark:
@@ -90,8 +95,8 @@ rule evaluate_score:
         "Arm {wildcards.arm}, seed {wildcards.seed}: scoring {wildcards.benchmark} by the rules {wildcards.rules}"
     shell:
         "judge={params.judge:q}; mmevol evaluate score {wildcards.benchmark} --inputs {params.data}"
-        ' --predictions {input.predictions} --rules {wildcards.rules} ${{judge:+--judge "$judge"}}'
-        " --output {output} > {log} 2>&1"
+        ' --predictions {input.predictions} --rules {wildcards.rules} ${{judge:+--judge "$judge" --usage {output.usage}}}'
+        " --output {output.score} > {log} 2>&1"
 
 
 rule evaluate:

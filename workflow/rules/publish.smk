@@ -80,6 +80,37 @@ rule publish_rounds:
         " > {log} 2>&1"
 
 
+# Facts of the runs, and so no part of the tables that the same study gives again.
+rule publish_cost:
+    input:
+        study.usage_files(),
+    output:
+        report(
+            f"{R}/usage/cost.html",
+            caption="../report/cost.rst",
+            category="Evolution",
+            labels={"table": "what the endpoints cost"},
+        ),
+        multiext(f"{R}/usage/cost", ".csv", ".md", ".tex"),
+    log:
+        f"{logs}/publish_cost.log",
+    benchmark:
+        f"{timings}/publish_cost.tsv"
+    conda:
+        "../../envs/base.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        settings=publishing.cost_settings(study).dump(),
+        root=lambda w: R,
+        out=subpath(output[0], strip_suffix=".html"),
+    message:
+        "Adding up what the endpoints cost"
+    shell:
+        "mmevol publish cost --settings {params.settings:q} --study-root {params.root} --out {params.out} > {log} 2>&1"
+
+
 rule publish_elimination:
     input:
         [f"{R}/evolve/{name}/faults.parquet" for name in study.planted_evolutions()],
@@ -353,6 +384,7 @@ rule tables:
         gates_tables,
         agreement_tables,
         f"{tables_dir}/composition.csv",
+        [f"{R}/usage/cost.csv"] if study.usage_files() else [],
         [f"{tables_dir}/mixtures.csv"] if study.runs() else [],
         f"{tables_dir}/findings.txt",
         [f"{tables_dir}/paper.csv"] if study.publish.paper else [],

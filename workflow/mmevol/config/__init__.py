@@ -5,7 +5,7 @@ import: the Snakefile parses with it.
 """
 
 from mmevol.config.commands import AskSettings, CurateSettings, EliminateSettings, Run, ScratchSettings
-from mmevol.config.endpoints import Connection, Endpoint, Faults, Identity, Prices
+from mmevol.config.endpoints import Connection, Endpoint, Faults, Identity, Limits, Prices
 from mmevol.config.evaluate import BENCHMARKS, DISPLAY, Benchmark, Evaluate
 from mmevol.config.evolve import Blind, Budget, Eliminate, Evolution, Evolve, Judge
 from mmevol.config.publish import FIGURES, Figure, Publish
@@ -34,6 +34,7 @@ __all__ = [
     "Fraction",
     "Identity",
     "Judge",
+    "Limits",
     "Name",
     "Prices",
     "Publish",

@@ -63,6 +63,7 @@ class CurateSettings(Settings):
 class AskSettings(Settings):
     """`evolve ask`: one round of one shard; no threshold is in it."""
 
+    version: int = 2
     seed: int
     shards: int = 1
     round: int

@@ -37,6 +37,17 @@ class Prices(Section):
     currency: str = Field(default="USD", description="name of the money; nothing is converted")
 
 
+class Limits(Section):
+    """What the provider allows in a minute. The jobs that run at once on one machine share it evenly."""
+
+    requests_per_minute: float | None = Field(
+        default=None, gt=0, description="of your account with this model; unset: no limit but `concurrency`"
+    )
+    tokens_per_minute: float | None = Field(
+        default=None, gt=0, description="prompt and completion; what a request will need is estimated from those before"
+    )
+
+
 class Identity(Section):
     """What of an endpoint shapes its answers: part of every reply's key. Never URL or port.
 
@@ -119,10 +130,19 @@ class Connection(Section):
         description="with `images: url`, where the server finds `seeds.images_root`: `https://…` or `file:///…`",
     )
     concurrency: int = Field(
-        default=32, gt=0, description="requests in flight of one job; as many as the server answers without 429"
+        default=32,
+        gt=0,
+        description="requests in flight from one machine, shared by the jobs that run at once; lowered by itself while the "
+        "server answers 429 or 503",
     )
+    limits: Limits = Limits()
     timeout: float = Field(default=120, gt=0, description="seconds for one request")
     patience: float = Field(default=600, gt=0, description="seconds without any answer after which the job gives up")
+    transport_attempts: int = Field(
+        default=50,
+        gt=0,
+        description="times that one request is sent while others are answered, before the job gives up",
+    )
     prices: Prices = Prices()
     faults: Faults | None = Field(default=None, description="of the embedded teacher")
 

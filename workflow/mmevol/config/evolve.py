@@ -117,7 +117,8 @@ class Evolution(Section):
         default=4,
         ge=1,
         le=50,
-        description="Q&A of a record that share a request; more saves calls and makes long replies",
+        description="Q&A of a record that share a request, at most; more saves calls. Fewer where `max_tokens` has not 400 tokens "
+        "for each",
     )
     judge: Judge | None = Field(
         default=Judge(),

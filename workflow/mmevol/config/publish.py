@@ -121,6 +121,14 @@ class AgreementSettings(Settings):
     evolutions: dict[Name, Judged]
 
 
+class CostSettings(RoundsSettings):
+    """Of ``publish cost``. ``curated``: the seeds were given Q&A by an endpoint; ``scored``: arm, train seed, benchmark and rules
+    where a live judge had a part."""
+
+    curated: bool = False
+    scored: list[tuple[str, int, str, str]] = []
+
+
 class CompositionSettings(Settings):
     """Of ``publish composition``."""
 
@@ -182,6 +190,16 @@ def elimination_settings(study: "Study") -> RoundsSettings:
         if e.eliminate and e.from_ == "seeds" and study.endpoints[e.endpoint].launch == "embedded"
     }
     return every.model_copy(update={"evolutions": tested})
+
+
+def cost_settings(study: "Study") -> CostSettings:
+    """Of the cost table."""
+    every = rounds_settings(study)
+    e = study.evaluate
+    scored = [(arm, seed, b, e.rules) for arm, seed in study.measured() for b in study.benchmarks if e.judge]
+    return CostSettings(
+        shards=every.shards, evolutions=every.evolutions, curated=bool(study.seeds.curate), scored=scored
+    )
 
 
 def mixtures_settings(study: "Study") -> MixturesSettings:

@@ -111,6 +111,24 @@ class Study(Section):
         kinds = ("candidates", "ledger")
         return [f for kind in kinds for f in self.round_files(evolution, kind)] + self.judged_seeds(evolution)
 
+    def usage_files(self) -> list[str]:
+        """What every job that asks an endpoint says that it cost."""
+        curation = [f"{self.results}/seeds/usage/{shard}.json" for shard in self.shards if self.seeds.curate]
+        judging = [
+            self.round_file(name, 0, "usage", shard).removesuffix("parquet") + "json"
+            for name in self.evolve.evolutions
+            if self._judges_seeds(name)
+            for shard in self.shards
+        ]
+        rounds = [f for name in self.evolve.evolutions for f in self.round_files(name, "usage", suffix="json")]
+        scoring = [
+            f"{self.results}/evaluate/{arm}/seed_{k}/{benchmark}/usage/{self.evaluate.rules}.json"
+            for arm, k in self.measured()
+            for benchmark in self.benchmarks
+            if self.evaluate.judge
+        ]
+        return curation + judging + rounds + scoring
+
     def _judges_seeds(self, evolution: str) -> bool:
         e = self.evolve.evolutions[evolution]
         return bool(e.from_ == "seeds" and e.judge and e.judge.seeds)

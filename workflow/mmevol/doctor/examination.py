@@ -31,18 +31,9 @@ from mmevol.doctor.questions import (
     is_object,
     picture,
 )
-from mmevol.endpoint.client import (
-    RETRIED,
-    SENT_IF_SET,
-    Answer,
-    Client,
-    Clients,
-    Outage,
-    json_demand,
-    read_answer,
-    retry_after,
-)
+from mmevol.endpoint.client import RETRIED, SENT_IF_SET, Client, Clients, Outage, json_demand
 from mmevol.endpoint.prompt import Prompt
+from mmevol.endpoint.response import Answer, read_answer, retry_after
 from mmevol.endpoint.schemas import ANSWERS
 from mmevol.records import BadInput
 from mmevol.seeds.reader import read
@@ -80,7 +71,7 @@ class Examination:
             self.heard.append(heard)
             if status not in RETRIED:
                 break
-            await asyncio.sleep(min(30.0, max(0.5, retry_after(headers.get("retry-after")))))
+            await asyncio.sleep(min(30.0, max(0.5, retry_after(headers.get("retry-after"), headers.get("date")))))
         if heard.status == 429:
             raise Outage(f"endpoint {self.client.name} answered 429: {heard.said}")
         return heard

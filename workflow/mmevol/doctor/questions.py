@@ -5,8 +5,8 @@ import re
 
 import orjson
 
-from mmevol.endpoint.client import Answer
 from mmevol.endpoint.prompt import Prompt
+from mmevol.endpoint.response import Answer
 from mmevol.endpoint.schemas import ANSWERS
 from mmevol.records import Request, RequestQA
 

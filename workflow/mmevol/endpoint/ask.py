@@ -16,10 +16,11 @@ from urllib.parse import quote
 
 import orjson
 
-from mmevol.endpoint.client import Answer, Client
+from mmevol.endpoint.client import Client
 from mmevol.endpoint.dialect import from_dialect
 from mmevol.endpoint.images import ENCODER, encode
 from mmevol.endpoint.prompt import Picture, Prompt, key_of
+from mmevol.endpoint.response import Answer
 from mmevol.records import Reason, digest
 from mmevol.replies import ReplyStore
 from mmevol.store import bucket_of
@@ -111,6 +112,7 @@ class Asker:
         record: str,
         attempts: int,
         draw: int = 0,
+        more_tokens: int = 1,
         tries: list[Try] | None = None,
     ) -> tuple[dict[str, T], dict[str, Reason]]:
         """Ask about items until each has a usable answer or the content attempts are used up.
@@ -118,10 +120,13 @@ class Asker:
         `prompt(ids, errors)` builds the question for the items that are still open; `read(reply, ids)` sorts a JSON reply into
         usable items and rejected ones (an id that is in neither is missing). One bad item never costs its neighbours. Returns
         the usable items and the last reason of each other; `tries`, if given, is told every attempt.
+
+        A reply that was cut is asked for with more tokens. Items whose reply was lost whole twice (cut, refused, not readable), or
+        once to a content filter, are halved, and each half is a question of its own for the attempts that are left.
         """
         first, open_, found, why = prompt(ids, ()), list(ids), {}, {}  # type: ignore[var-annotated]
         errors: tuple[str, ...] = ()
-        more_tokens = 1
+        lost = 0
         for attempt in range(attempts):
             now = prompt(open_, errors)
             answer = await self.answer(first, now, record=record, draw=draw, attempt=attempt, more_tokens=more_tokens)
@@ -131,6 +136,7 @@ class Asker:
                 good: dict[str, T] = {}
                 bad = dict.fromkeys(open_, reply)
                 more_tokens = min(8, more_tokens * 2) if reply.reason is Reason.TRUNCATED else more_tokens
+                lost += 2 if reply.reason is Reason.CONTENT_FILTER else 1
             else:
                 good, bad = read(from_dialect(reply, self.client.identity.box_dialect, size), open_)
             found |= {i: item for i, item in good.items() if i in open_}
@@ -144,6 +150,23 @@ class Asker:
             errors = tuple(f"{i}: {r.message}" for i, r in why.items())
             if not open_:
                 break
+            if lost >= 2 and not good and len(open_) > 1 and (left := attempts - attempt - 1):
+                middle = (len(open_) + 1) // 2
+                halves = [
+                    self.items(
+                        half,
+                        prompt,
+                        read,
+                        record=record,
+                        attempts=left,
+                        draw=draw,
+                        more_tokens=more_tokens,
+                        tries=tries,
+                    )
+                    for half in (open_[:middle], open_[middle:])
+                ]
+                (one, bad_one), (two, bad_two) = await asyncio.gather(*halves)
+                return found | one | two, bad_one | bad_two
         return found, {i: r.reason for i, r in why.items()}
 
 

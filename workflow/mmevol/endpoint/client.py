@@ -1,7 +1,8 @@
-"""Sending requests: limits, retries of what passes, and a clear end when an endpoint does not answer.
+"""Sending requests: retries of what passes, and a clear end when an endpoint does not answer.
 
 Transport errors (429, 5xx, time-outs, resets, broken bodies) are tried again with back-off and are never data. When nothing
-has been answered for `patience` seconds, or the key stops working, `Outage` ends the job; it can be resumed.
+has been answered for `patience` seconds, one request has failed `transport_attempts` times, or the key stops working, `Outage`
+ends the job; it can be resumed.
 """
 
 import asyncio
@@ -9,7 +10,6 @@ import os
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -17,82 +17,26 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 import orjson
 
-from mmevol.config import Connection, Identity, Prices, Run
+from mmevol.config import Connection, Identity, Run
 from mmevol.endpoint.embedded import EmbeddedTeacher
-from mmevol.records import BadInput
-from mmevol.store import write_json
+from mmevol.endpoint.limits import Limiter, Sent
+from mmevol.endpoint.response import Answer, filtered, read_answer, retry_after
+from mmevol.endpoint.usage import Runs, Usage
+from mmevol.progress import Heartbeat
+from mmevol.records import BadInput, canonical
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SENT_IF_SET = ("temperature", "top_p", "seed", "reasoning_effort")
 """Fields of an identity that are sent under their own names, and left out where they are None."""
 RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+TOO_MUCH = {429, 503, 529}
+"""What a server answers that has too much to do."""
+TICK = 2.0
+"""Seconds between two reports of progress and usage."""
 
 
 class Outage(Exception):
     """An endpoint stopped answering, or a budget is spent: the job ends with exit code 1 and can be resumed."""
-
-
-@dataclass
-class Usage:
-    """What a job asked and what it cost: facts of the run."""
-
-    asked: int = 0
-    from_store: int = 0
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
-
-    def money(self, prices: Prices) -> float:
-        """In the price table's currency."""
-        fresh = self.input_tokens - self.cached_tokens
-        return (
-            fresh * prices.input + self.cached_tokens * prices.cached_input + self.output_tokens * prices.output
-        ) / 1e6
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A complete answer. ``finish``: ``stop``, ``length``, ``content_filter``; ``model``: what the server says it is.
-
-    ``reasoning_tokens`` are part of ``output_tokens``.
-    """
-
-    text: str
-    finish: str
-    refusal: str
-    model: str
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
-    reasoning_tokens: int = 0
-
-
-def read_answer(body: bytes) -> Answer:
-    """The answer in a response body. Raises `ValueError` where the body is not a complete chat completion."""
-    value = orjson.loads(body)
-    try:
-        choice, usage = value["choices"][0], value.get("usage") or {}
-        details, thought = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
-        return Answer(
-            text=_text(choice["message"].get("content")),
-            finish=_text(choice.get("finish_reason")) or "stop",
-            refusal=_text(choice["message"].get("refusal")),
-            model=_text(value.get("model")),
-            input_tokens=int(usage.get("prompt_tokens") or 0),
-            cached_tokens=int(details.get("cached_tokens") or 0),
-            output_tokens=int(usage.get("completion_tokens") or 0),
-            reasoning_tokens=int(thought.get("reasoning_tokens") or 0),
-        )
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a chat completion: {body[:200]!r}") from error
-
-
-def _text(value: object) -> str:
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} where a text belongs")
-    return value or ""
 
 
 def json_demand(structured: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -112,9 +56,8 @@ class Client:
         self._teacher: EmbeddedTeacher | None = None
         self._session: aiohttp.ClientSession | None = None
         self._starting = asyncio.Lock()
-        self._slots = asyncio.Semaphore(connection.concurrency)
+        self._limiter = job.limiter(identity, connection)
         self._token: str | None = None
-        self._pause_until = 0.0
         self._last_answer = 0.0
         self.in_flight = 0
 
@@ -133,7 +76,7 @@ class Client:
 
     async def send(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Send until a complete answer comes. Raises `Outage` (see the module) and `BadInput` (at the start)."""
-        async with self._slots:
+        async with self._limiter:
             await self._start()
             await self.job.check_budget()
             self.in_flight += 1
@@ -141,12 +84,17 @@ class Client:
                 answer = await self._until_answered(body, headers)
             finally:
                 self.in_flight -= 1
-            self.usage.asked += 1
-            self.usage.input_tokens += answer.input_tokens
-            self.usage.cached_tokens += answer.cached_tokens
-            self.usage.output_tokens += answer.output_tokens
-            self.usage.reasoning_tokens += answer.reasoning_tokens
-            return answer
+        usage = self.usage
+        usage.asked += 1
+        usage.input_tokens += answer.input_tokens
+        usage.cached_tokens += answer.cached_tokens
+        usage.output_tokens += answer.output_tokens
+        usage.reasoning_tokens += answer.reasoning_tokens
+        if answer.refusal:
+            usage.errors["refusal"] += 1
+        elif answer.finish != "stop":
+            usage.errors["truncated" if answer.finish == "length" else answer.finish] += 1
+        return answer
 
     async def once(
         self, body: dict[str, Any] | None = None, attempt: int = 0
@@ -175,24 +123,34 @@ class Client:
             raise Outage(f"endpoint {self.name}: no answer ({type(error).__name__})") from error
 
     async def _until_answered(self, body: bytes, headers: dict[str, str]) -> Answer:
-        """Try again until an answer comes, or nothing has come to anyone for `patience` seconds since this request began."""
-        began, attempt = time.monotonic(), 0
-        while True:
-            await self._wait_for_pause()
-            answer = await self._try(body, headers | {"X-MMEvol-Transport-Attempt": str(attempt)}, attempt)
-            if answer:
+        """Try again until an answer comes, or nothing has come to anyone for `patience` seconds since this request went out."""
+        began, patience = float("inf"), self.connection.patience
+        for attempt in range(self.connection.transport_attempts):
+            sent = await self._limiter.turn()
+            began = min(began, sent.at)
+            answer = await self._try(body, headers | {"X-MMEvol-Transport-Attempt": str(attempt)}, sent)
+            if isinstance(answer, Answer):
+                self._limiter.answered(sent, answer.input_tokens + answer.output_tokens)
                 self._last_answer = time.monotonic()
                 return answer
-            attempt += 1
-            silent = time.monotonic() - max(began, self._last_answer)
-            if silent > self.connection.patience:
-                kinds = ", ".join(f"{k} × {n}" for k, n in self.usage.errors.most_common())
-                raise Outage(f"endpoint {self.name}: no answer for {silent:.0f} s ({kinds}); run again to resume")
+            if answer > patience:
+                raise Outage(f"endpoint {self.name} asks to wait for {answer:.0f} s; run again then to resume")
+            # Exponential with full jitter, on top of what the server asked for.
+            await asyncio.sleep(answer + random.uniform(0, min(30, 0.25 * 2**attempt)))
+            if (silent := time.monotonic() - max(began, self._last_answer)) > patience:
+                raise Outage(
+                    f"endpoint {self.name}: no answer for {silent:.0f} s ({self._kinds()}); run again to resume"
+                )
+        raise Outage(
+            f"endpoint {self.name}: one request failed {attempt + 1} times ({self._kinds()}); run again to resume"
+        )
 
-    async def _try(self, body: bytes, headers: dict[str, str], attempt: int) -> Answer | None:
-        """One HTTP request: the answer, or None after the delay that its failure asks for."""
+    def _kinds(self) -> str:
+        return ", ".join(f"{kind} × {n}" for kind, n in self.usage.errors.most_common())
+
+    async def _try(self, body: bytes, headers: dict[str, str], sent: Sent) -> Answer | float:
+        """One HTTP request: the answer, or the seconds to wait that the server asked for (0 where it did not)."""
         assert self._session
-        delay = random.uniform(0, min(30, 0.25 * 2**attempt))  # exponential with full jitter
         try:
             async with self._session.post(
                 self._url("/chat/completions"), data=body, headers=headers, allow_redirects=False
@@ -203,21 +161,21 @@ class Client:
                 self.usage.errors[str(response.status)] += 1
                 if response.status in (401, 403) and not self.usage.asked:
                     raise self._unwelcome(response.status)
-                if response.status == 400 and _filtered(content):
+                if response.status == 400 and filtered(content):
                     return Answer("", "content_filter", "", "", 0, 0, 0)
                 if response.status not in RETRIED:
                     raise Outage(self._refused(response.status, content))
-                if response.status in (429, 503):
-                    delay = max(delay, retry_after(response.headers.get("Retry-After")))
-                    self._pause_until = max(self._pause_until, time.monotonic() + delay)
+                if response.status in TOO_MUCH:
+                    wait = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
+                    self._limiter.refused(sent, wait)
+                    return wait
         except TimeoutError:
             self.usage.errors["timeout"] += 1
         except (aiohttp.ClientError, ConnectionError) as error:
             self.usage.errors[type(error).__name__] += 1
         except ValueError:
             self.usage.errors["broken body"] += 1
-        await asyncio.sleep(delay)
-        return None
+        return 0.0
 
     def _refused(self, status: int, content: bytes) -> str:
         said = content[:300].decode(errors="replace")
@@ -226,10 +184,6 @@ class Client:
     def _redacted(self, content: bytes) -> bytes:
         """A body without the key, should the server repeat it: nothing that is read, kept or shown holds it."""
         return content.replace(self._token.encode(), b"***") if self._token else content
-
-    async def _wait_for_pause(self) -> None:
-        while (left := self._pause_until - time.monotonic()) > 0:
-            await asyncio.sleep(left)
 
     def _url(self, path: str) -> str:
         base = self._teacher.base_url if self._teacher else self.connection.base_url
@@ -298,40 +252,54 @@ class Client:
         )
 
 
-def _filtered(content: bytes) -> bool:
-    """Was the question itself withheld by the provider's filter? Azure and OpenAI say so with a 400."""
-    try:
-        code = orjson.loads(content)["error"]["code"]
-    except (ValueError, KeyError, TypeError):
-        return False
-    return code in ("content_filter", "content_policy_violation")
-
-
-def retry_after(value: str | None) -> float:
-    """Seconds from a Retry-After header; dates and nonsense count as none."""
-    try:
-        return min(300.0, max(0.0, float(value or 0)))
-    except ValueError:
-        return 0.0
-
-
 class Clients:
     """The endpoints of one job: they share a budget and, where the study asks for it, one embedded teacher."""
 
-    def __init__(self, run: Run, shards: int = 1) -> None:
+    def __init__(self, run: Run, shards: int = 1, *, usage: Path | None = None, beat: Heartbeat | None = None) -> None:
+        """`usage`: the file that says what the job cost; `beat`: told the same while it goes on."""
         self.run, self.budget = run, run.budget.share(shards)
         self.clients: list[Client] = []
+        self._runs, self._beat = Runs(usage) if usage else None, beat
+        self._began = time.monotonic()
+        self._limiters: dict[str, Limiter] = {}
         self._teachers: dict[str, EmbeddedTeacher] = {}
         self._starting = asyncio.Lock()
+        self._ticking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._ticking = asyncio.ensure_future(self._tick())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        if self._ticking:
+            self._ticking.cancel()
         for client in self.clients:
             await client.close()
+        for limiter in self._limiters.values():
+            limiter.close()
         for teacher in self._teachers.values():
             teacher.stop()
+        self._tell(kind.__name__ if kind else "done")
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self._tell()
+
+    def _tell(self, end: str = "") -> None:
+        """Say what was asked so far, and, if it is so, how the run ended."""
+        if self._beat:
+            self._beat.advance(0, **self.facts())
+        if self._runs:
+            self._runs.tell([c.usage.row(c.name, c.identity.model, c.connection.prices) for c in self.clients], end)
+
+    def limiter(self, identity: Identity, connection: Connection) -> Limiter:
+        """What paces an endpoint: one for all that name the same server, model and limits."""
+        c = connection
+        same = canonical([c.base_url, identity.model, c.api_key_env, c.concurrency, c.limits.model_dump()])
+        if same not in self._limiters:
+            self._limiters[same] = Limiter(c, same if c.base_url else None, identity.max_tokens)
+        return self._limiters[same]
 
     def client(self, name: str, identity: Identity) -> Client:
         """The client of an endpoint of the study."""
@@ -359,9 +327,15 @@ class Clients:
     def facts(self) -> dict[str, Any]:
         """What was asked and spent so far, for the progress line."""
         used = [c.usage for c in self.clients]
-        errors = sum((u.errors for u in used), Counter[str]())
-        facts: dict[str, Any] = {"asked": sum(u.asked for u in used), "money": round(self.money(), 4)}
-        return facts | ({"errors": sum(errors.values())} if errors else {})
+        asked = sum(u.asked for u in used)
+        seconds = time.monotonic() - self._began
+        return {
+            "asked": asked,
+            "asked_per_s": round(asked / seconds, 1),
+            "tokens": sum(u.input_tokens + u.output_tokens for u in used),
+            "money": round(self.money(), 4),
+            "errors": dict(sum((u.errors for u in used), Counter[str]()).most_common()),
+        }
 
     def money(self) -> float:
         """What all endpoints cost so far."""
@@ -385,16 +359,3 @@ class Clients:
 
     def _in_flight(self) -> int:
         return sum(c.in_flight for c in self.clients)
-
-    def write_usage(self, path: Path, seconds: float) -> None:
-        """Write what the job asked and what it cost, by endpoint."""
-        rows = [
-            {
-                "endpoint": c.name,
-                "model": c.identity.model,
-                **vars(c.usage),
-                "money": c.usage.money(c.connection.prices),
-            }
-            for c in self.clients
-        ]
-        write_json(path, {"endpoints": rows, "seconds": round(seconds, 3)})

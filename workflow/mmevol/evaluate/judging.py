@@ -5,6 +5,7 @@ again, so a re-score makes no call; an endpoint that is down ends the job, never
 """
 
 import asyncio
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,15 +77,18 @@ class _Bench:
 
 
 @contextmanager
-def live(settings: JudgeSettings, run: Run, benchmark: str, root: Path) -> Iterator[Judges]:
-    """Judges of every kind, answered by the study's endpoint. `root`: folder that a row's image path starts from."""
+def live(settings: JudgeSettings, run: Run, benchmark: str, root: Path, usage: Path | None = None) -> Iterator[Judges]:
+    """Judges of every kind, answered by the study's endpoint.
+
+    `root`: folder that a row's image path starts from; `usage`: file that says what the endpoint was asked.
+    """
     with (
         ReplyStore([bucket_of(f"benchmark/{benchmark}")], job=f"evaluate/score/{benchmark}") as store,
         asyncio.Runner() as runner,
     ):
-        clients = Clients(run)
+        clients = Clients(run, usage=usage)
         bench = _Bench(settings, clients, store, benchmark, root)
         try:
             yield dict.fromkeys(KINDS, lambda questions: runner.run(bench.answers(questions)))
         finally:
-            runner.run(clients.__aexit__())
+            runner.run(clients.__aexit__(*sys.exc_info()))

@@ -5,7 +5,6 @@ stream through in order of their key, many at a time; what comes out is in that 
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -76,6 +75,19 @@ def with_frontier(seeds: Path, frontier: Path | None) -> Iterator[tuple[SeedReco
     assert row is None, f"{frontier} has record {row.version.record}, {seeds} has it not, or elsewhere"
 
 
+QA_TOKENS, VERDICT_TOKENS = 400, 150
+"""Of a long candidate with its steps, and of a verdict with its reason: what a reply must have room for, an item."""
+
+
+def qas_together(settings: AskSettings | ScratchSettings) -> int:
+    """How many Q&A share a request: as the study says, but no more than the reply's token limits have room for."""
+    room = [settings.qas_per_request, settings.evolver_identity.max_tokens // QA_TOKENS]
+    if isinstance(settings, AskSettings):
+        _, *judges = settings.asked()
+        room += [who.max_tokens // VERDICT_TOKENS for _, who in judges]
+    return max(1, min(room))
+
+
 class RoundAsker:
     """What one round does with a record. Evolver and `judges` (none, one or two) may share an endpoint, never an `Asker`."""
 
@@ -88,7 +100,8 @@ class RoundAsker:
         record, parents = item
         s = self.settings
         name = draw_direction(s.directions, s.seed, record.key, s.round)
-        chunks = [parents[i : i + s.qas_per_request] for i in range(0, len(parents), s.qas_per_request)]
+        width = qas_together(s)
+        chunks = [parents[i : i + width] for i in range(0, len(parents), width)]
         tries: list[Try] = []
         done = await asyncio.gather(*(self.chunk(record, chunk, name, tries) for chunk in chunks))
         candidates = sorted((c for part in done for c in part), key=lambda c: c.parent.id)
@@ -228,11 +241,10 @@ def requests_of(askers: list[Asker]) -> dict[str, int]:
 async def _ask(
     settings: AskSettings, run: Run, *, shard: int, seeds: Path, frontier: Path | None, out: Path, usage: Path
 ) -> None:
-    began = time.monotonic()
     job = f"evolve/{out.parent.parent.parent.name}/round_{settings.round}/{shard}"
     total = sum(1 for _ in with_frontier(seeds, frontier))
     with ReplyStore(buckets_of(shard, settings.shards), job=job) as store, Heartbeat(run, job=job, total=total) as beat:
-        async with Clients(run, settings.shards) as clients:
+        async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
             askers = [Asker(clients.client(name, who), store) for name, who in settings.asked()]
             worker = (SeedJudge if settings.round == 0 else RoundAsker)(settings, askers[0], askers[1:])
             width = 2 * sum(a.client.connection.concurrency for a in askers)
@@ -246,9 +258,8 @@ async def _ask(
                         add(candidate)
                     if settings.evolver_identity.provider == "embedded":
                         log.writelines(canonical(asdict(t)) + "\n" for t in tries)
-                    beat.advance(1, **clients.facts())
+                    beat.advance(1)
             write_json(out.with_suffix(".json"), {"requests": requests_of(askers)})
-            clients.write_usage(usage, time.monotonic() - began)
 
 
 def ask(

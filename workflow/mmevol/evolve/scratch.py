@@ -6,7 +6,6 @@ stands as a round in the lineage; it is not tried again. There is no judge; a Q&
 
 import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from mmevol.config import Run, ScratchSettings
 from mmevol.endpoint.ask import Asker, in_order
 from mmevol.endpoint.client import Clients
-from mmevol.evolve.ask import rewrite, with_frontier
+from mmevol.evolve.ask import qas_together, rewrite, with_frontier
 from mmevol.evolve.direction import direction
 from mmevol.evolve.eliminate import closed, text_of
 from mmevol.progress import Heartbeat
@@ -45,7 +44,7 @@ async def fresh(
     anew = direction("fresh")
     seen = {text_of(p.qa) for p in parents}
     for draw in range(1, calls + 1):
-        places = parents[: settings.qas_per_request]
+        places = parents[: qas_together(settings)]
         made, failed = await rewrite(asker, record, places, anew, settings, draw=draw, attempts=1)
         for parent in places:
             version = made.get(parent.id)
@@ -87,11 +86,11 @@ async def _scratch(
     ledger: Path,
     usage: Path,
 ) -> None:
-    began, job = time.monotonic(), f"evolve/{out.parent.parent.parent.name}/round_1/{shard}"
+    job = f"evolve/{out.parent.parent.parent.name}/round_1/{shard}"
     calls = calls_of(ledgers)
     counts: Counter[tuple[str, str]] = Counter()
     with ReplyStore(buckets_of(shard, settings.shards), job=job) as store, Heartbeat(run, job=job) as beat:
-        async with Clients(run, settings.shards) as clients:
+        async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
             asker = Asker(clients.client(settings.evolver, settings.evolver_identity), store)
             width = 2 * asker.client.connection.concurrency
             with writing(out, "candidate") as add, writing(outcomes, "outcome") as tell:
@@ -101,11 +100,10 @@ async def _scratch(
                         add(candidate)
                         tell(outcome)
                         counts[outcome.outcome, outcome.reason] += 1
-                    beat.advance(1, **clients.facts())
+                    beat.advance(1)
             requests = {"requests": dict(asker.requests)}
             write_json(out.with_suffix(".json"), requests)
             write_json(ledger, closed(counts, counts.total()) | requests)
-            clients.write_usage(usage, time.monotonic() - began)
 
 
 def scratch(

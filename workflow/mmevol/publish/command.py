@@ -35,6 +35,17 @@ def rounds_command(
     rounds(parsed(RoundsSettings, settings, "--settings"), shards=shard_file, evolve=evolve, out=out)
 
 
+@app.command("cost")
+def cost_command(
+    settings: SettingsText, root: Annotated[Path, typer.Option("--study-root", help="results/<study>")], out: Out
+) -> None:
+    """Write the table of what the endpoints were asked and what it cost, over all shards, rounds and roles."""
+    from mmevol.config.publish import CostSettings
+    from mmevol.publish.cost import cost
+
+    cost(parsed(CostSettings, settings, "--settings"), root=root, out=out)
+
+
 @app.command("elimination")
 def elimination_command(settings: SettingsText, evolve: Annotated[Path, typer.Option("--evolve")], out: Out) -> None:
     """Write the table of the gates against planted faults."""

@@ -4,7 +4,6 @@ import json
 import platform
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmevol.config.section import Section
+from mmevol.endpoint.usage import added
 from mmevol.records import digest
 from mmevol.store import file_digest, write_text
 
@@ -50,15 +50,10 @@ def files(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def cost(usage: Iterable[Path]) -> dict[str, Any]:
-    """The numbers of several jobs' usage files added up: seconds, and by endpoint what was asked, tokens and money."""
-    seconds, endpoints = 0.0, dict[str, Counter[str]]()
-    for path in usage:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        seconds += value["seconds"]
-        for row in value["endpoints"]:
-            numbers = {k: v for k, v in row.items() if isinstance(v, int | float)}
-            endpoints.setdefault(row["endpoint"], Counter()).update(numbers)
-    return {"seconds": round(seconds, 3), "endpoints": {name: dict(sums) for name, sums in endpoints.items()}}
+    """Several jobs' usage files added up: seconds, and by endpoint what was asked, tokens and money."""
+    jobs = [json.loads(path.read_text(encoding="utf-8")) for path in usage]
+    rows = added(row for job in jobs for row in job["endpoints"])
+    return {"seconds": round(sum(job["seconds"] for job in jobs), 3), "endpoints": rows}
 
 
 def record(

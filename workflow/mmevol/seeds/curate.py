@@ -1,7 +1,6 @@
 """Curation: a record that has only a caption gets Q&A by asking the teacher (paper appendix A)."""
 
 import asyncio
-import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,17 +57,16 @@ async def curated(asker: Asker, record: SeedRecord, settings: CurateSettings) ->
 
 
 async def _curate(settings: CurateSettings, run: Run, *, shard: int, records: Path, out: Path, usage: Path) -> None:
-    began, job = time.monotonic(), f"seeds/curate/{shard}"
+    job = f"seeds/curate/{shard}"
     with ReplyStore(buckets_of(shard, settings.shards), job=job) as store, Heartbeat(run, job=job) as beat:
-        async with Clients(run, settings.shards) as clients:
+        async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
             asker = Asker(clients.client(settings.endpoint, settings.identity), store)
             with writing(out, "seed") as add:
                 width = 2 * asker.client.connection.concurrency
                 rows = read_rows(records, "seed")
                 async for record in in_order(rows, lambda r: curated(asker, r, settings), width):
                     add(record)
-                    beat.advance(1, **clients.facts())
-            clients.write_usage(usage, time.monotonic() - began)
+                    beat.advance(1)
 
 
 def curate(settings: CurateSettings, run: Run, *, shard: int, records: Path, out: Path, usage: Path) -> None:

@@ -30,6 +30,7 @@ def score_command(
     nlp_map: Annotated[Path | None, _file("nlp_map.json, recorded language tools (MMSInst).")] = None,
     consistency: Annotated[bool, typer.Option(help="Also GQA's consistency.")] = False,
     judge: Annotated[str | None, typer.Option(help="A live judge: JSON of its endpoint and identity.")] = None,
+    usage: Annotated[Path | None, typer.Option(help="Where it goes what the live judge was asked (JSON).")] = None,
     run: Annotated[
         str, typer.Option(envvar="MMEVOL_RUN", help="JSON of facts of the run (connections, status folder).")
     ] = "{}",
@@ -58,7 +59,7 @@ def score_command(
         from mmevol.evaluate.judging import live
 
         facts = Run.model_validate_json(run)
-        with live(JudgeSettings.model_validate_json(judge), facts, benchmark, inputs or Path()) as judges:
+        with live(JudgeSettings.model_validate_json(judge), facts, benchmark, inputs or Path(), usage) as judges:
             result = score(benchmark, rules, read, judges)
     write_json(output, result.model_dump(mode="json"))
     shown = "no number" if result.reported is None else f"{result.reported:.2f}"

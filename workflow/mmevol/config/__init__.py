@@ -5,7 +5,7 @@ import: the Snakefile parses with it.
 """
 
 from mmevol.config.commands import AskSettings, CurateSettings, EliminateSettings, Run, ScratchSettings
-from mmevol.config.endpoints import Connection, Endpoint, Faults, Identity, Limits, Prices
+from mmevol.config.endpoints import Connection, Endpoint, Faults, Identity, ImageTokens, Limits, Prices
 from mmevol.config.evaluate import BENCHMARKS, DISPLAY, Benchmark, Evaluate
 from mmevol.config.evolve import Blind, Budget, Eliminate, Evolution, Evolve, Judge
 from mmevol.config.publish import FIGURES, Figure, Publish
@@ -33,6 +33,7 @@ __all__ = [
     "Figure",
     "Fraction",
     "Identity",
+    "ImageTokens",
     "Judge",
     "Limits",
     "Name",

@@ -1,0 +1,186 @@
+"""``mmevol plan``: requests, tokens, money, time and disk of a study before anything is asked, from a sample of its records."""
+
+import asyncio
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import sqrt
+from pathlib import Path
+from statistics import fmean, stdev
+
+from mmevol.config import Connection, Run
+from mmevol.config.study import Study
+from mmevol.endpoint.client import Clients
+from mmevol.endpoint.images import encode
+from mmevol.preview.forecast import Assumed, Cell, Cells, Evolver, Forecast, Measured, Place
+from mmevol.preview.sample import Sample, Source, sample
+from mmevol.records import SeedRecord
+from mmevol.replies import ReplyStore
+
+FIRST, SPREAD = 32, 96
+"""Records of the sample: the first in hash order, which a preview or pilot has asked about, and others from everywhere."""
+OFF = {"requests": 0.1, "input": 0.2, "output": 0.5}
+"""By how much, as a share, assumed figures may be off; measured ones are only as far off as the sample."""
+NORMAL = 1.96
+"""Standard errors of a 95 % interval."""
+LATENCY = {"embedded": (0.02, 0.0), "remote": (1.0, 0.02)}
+"""Seconds until an answer is complete: at rest, and more for each token of it. Assumed; a preview measures."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run of the study will take. ``cells``: sums by place; the others are totals of what is still to be asked.
+    ``hours``: wall time with `jobs` at once; ``held_by``: which endpoint's which limit it is."""
+
+    study: Study
+    population: float
+    sampled: int
+    survivors: dict[str, list[float]]
+    cells: Cells
+    requests: Interval
+    input: Interval
+    output: Interval
+    money: Interval
+    hours: Interval
+    held_by: str
+    jobs: int
+    bytes: float
+    measured: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def free(self) -> float:
+        """Requests that the reply store answers."""
+        return sum(c.free for c in self.cells.values())
+
+    @property
+    def currency(self) -> str:
+        """The money's name; several are only named, nothing is converted."""
+        names = {self.study.endpoints[place.endpoint].prices.currency for place in self.cells}
+        return "/".join(sorted(names)) or "USD"
+
+
+def make(study: Study, source: Source, *, latency: Mapping[str, float] | None = None, jobs: int | None = None) -> Plan:
+    """The plan of a study. `latency`: measured seconds an answer, by endpoint. Raises `BadInput` for bad records."""
+    chosen = sample(study, source, first=FIRST, spread=SPREAD)
+    return asyncio.run(_plan(study, chosen, source, latency or {}, jobs or min(study.evolve.shards, os.cpu_count() or 1)))
+
+
+async def _plan(study: Study, chosen: Sample, source: Source, latency: Mapping[str, float], jobs: int) -> Plan:
+    looked = Forecast(Assumed())
+    await _walk(study, chosen, looked)  # what is in the reply store shows what answers are like
+    walked = await _walk(study, chosen, Forecast(Measured.better(Assumed(), looked.measured)))
+    parts = _scaled(study, chosen, walked)
+    cells: Cells = defaultdict(Cell)
+    for one, times in parts:
+        for place, cell in one.items():
+            cells[place].add(cell, times[place.evolution])
+    prices = {name: e.prices for name, e in study.endpoints.items()}
+    guess = {place: (c.guessed / c.asked if c.asked else 0.0) for place, c in cells.items()}
+
+    def total(of: Callable[[Place, Cell], float], off: Callable[[Place, Cell], float]) -> Interval:
+        value = sum(of(p, c) for p, c in cells.items())
+        drawn = [sum(of(p, c) * times[p.evolution] for p, c in one.items()) for one, times in parts[len(chosen.first) :]]
+        rest = max(1.0, chosen.population - len(chosen.first))
+        missed = sqrt(max(0.0, 1 - len(drawn) / rest))
+        error = NORMAL * stdev(drawn) * sqrt(len(drawn)) * missed if len(drawn) > 1 else 0.0
+        error = sqrt(error**2 + sum(guess[p] * off(p, c) for p, c in cells.items()) ** 2)
+        return Interval(value, max(0.0, value - error), value + error)
+
+    def money_off(p: Place, c: Cell) -> float:
+        paid = prices[p.endpoint]
+        return (c.input * OFF["input"] * paid.input + c.output * OFF["output"] * paid.output) / 1e6
+
+    requests = total(lambda p, c: c.asked, lambda p, c: c.asked * OFF["requests"])
+    seconds, held_by = _wall(study, cells, latency, jobs)
+    spread = (requests.high / requests.value - 1) if requests.value else 0.0
+    slow = 1.0 if not latency and held_by.endswith("concurrency") else 0.0
+    survivors = {name: _mean(chosen, walked, name) for name in study.evolve.evolutions}
+    return Plan(
+        study=study,
+        population=chosen.population,
+        sampled=len(walked),
+        survivors=survivors,
+        cells=dict(sorted(cells.items())),
+        requests=requests,
+        input=total(lambda p, c: c.input, lambda p, c: c.input * OFF["input"]),
+        output=total(lambda p, c: c.output, lambda p, c: c.output * OFF["output"]),
+        money=total(lambda p, c: c.money, money_off),
+        hours=Interval(seconds / 3600, seconds / 3600 * (1 - spread) / (1 + slow), seconds / 3600 * (1 + spread) * (1 + slow)),
+        held_by=held_by,
+        jobs=jobs,
+        bytes=sum(c.size for c in cells.values()) + _image_bytes(study, chosen, source),
+        measured={task: m.answers for task, m in sorted(looked.measured.items())},
+    )
+
+
+Walked = list[tuple[Cells, dict[str, list[int]]]]
+
+
+async def _walk(study: Study, chosen: Sample, forecast: Forecast) -> Walked:
+    """Every record of the sample, in the order of `Sample.shares`."""
+    facts = Run(connections={name: e.connection() for name, e in study.endpoints.items()})
+    async with Clients(facts) as clients:
+        with ReplyStore(range(256), job="plan") as store:
+            known = {name: clients.client(name, study.identity(name)) for name in study.endpoints}
+            evolver = Evolver(study, forecast, known, store)
+            return [await evolver.record(record) for record, _ in chosen.shares()]
+
+
+def _mean(chosen: Sample, walked: Walked, evolution: str) -> list[float]:
+    """How many Q&A of all records survive each round."""
+    rounds = len(study_rounds) if (study_rounds := next((s[evolution] for _, s in walked if evolution in s), [])) else 0
+    shares = [share for _, share in chosen.shares()]
+    return [
+        sum(share * (s[evolution][r] if evolution in s else 0) for (_, s), share in zip(walked, shares, strict=True))
+        for r in range(rounds)
+    ]
+
+
+def _scaled(study: Study, chosen: Sample, walked: Walked) -> list[tuple[Cells, dict[str, float]]]:
+    """Each record's cells and, by evolution, how often they count."""
+    parts = []
+    for (cells, _), (_, share) in zip(walked, chosen.shares(), strict=True):
+        parts.append((cells, dict.fromkeys(["", *study.evolve.evolutions], share)))
+    return parts
+
+
+def _wall(study: Study, cells: Cells, latency: Mapping[str, float], jobs: int) -> tuple[float, str]:
+    """Seconds that the slowest endpoint needs, and what holds it up."""
+    bounds: list[tuple[float, str]] = [(0.0, "nothing")]
+    for name, endpoint in study.endpoints.items():
+        total = Cell()
+        for place, cell in cells.items():
+            if place.endpoint == name:
+                total.add(cell)
+        if not total.asked:
+            continue
+        rest, per_token = LATENCY["embedded" if endpoint.launch else "remote"]
+        each = latency.get(name, rest + per_token * total.output / total.asked)
+        bounds.append((total.asked * each / (endpoint.concurrency * jobs), f"{name}: concurrency"))
+    return max(bounds)
+
+
+def _image_bytes(study: Study, chosen: Sample, source: Source) -> float:
+    """Bytes of all pictures as they will be kept, once an endpoint's size."""
+    sides = {e.image_side for e in study.endpoints.values() if e.sees_images}
+    some = [r for r, _ in chosen.shares() if r.image][:16]
+    if not some or not source.images:
+        return 0.0
+    each = sum(fmean(_encoded(source.images, r, side) for r in some) for side in sides)
+    pictured = sum(share for r, share in chosen.shares() if r.image)
+    return each * pictured
+
+
+def _encoded(images: Path, record: SeedRecord, side: int) -> int:
+    assert record.image
+    return len(encode(images / record.image, side))

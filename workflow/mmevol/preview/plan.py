@@ -4,12 +4,12 @@ import asyncio
 import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 
-from mmevol.config import Connection, Run
+from mmevol.config import Run
 from mmevol.config.study import Study
 from mmevol.endpoint.client import Clients
 from mmevol.endpoint.images import encode
@@ -20,12 +20,16 @@ from mmevol.replies import ReplyStore
 
 FIRST, SPREAD = 32, 96
 """Records of the sample: the first in hash order, which a preview or pilot has asked about, and others from everywhere."""
-OFF = {"requests": 0.1, "input": 0.2, "output": 0.5}
-"""By how much, as a share, assumed figures may be off; measured ones are only as far off as the sample."""
+OFF = {"input": 0.2, "output": 0.5}
+"""By how much, as a share, tokens may be off where nobody has counted them."""
+OFF_REQUESTS = 0.1
+"""By how much the number of requests may be off: how many replies are unusable and how often the blind check asks is assumed."""
 NORMAL = 1.96
 """Standard errors of a 95 % interval."""
-LATENCY = {"embedded": (0.02, 0.0), "remote": (1.0, 0.02)}
+LATENCY = (1.0, 0.02)
 """Seconds until an answer is complete: at rest, and more for each token of it. Assumed; a preview measures."""
+EMBEDDED = 0.006
+"""CPU-seconds that a request to the embedded teacher takes, its client's included."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,51 @@ class Plan:
         names = {self.study.endpoints[place.endpoint].prices.currency for place in self.cells}
         return "/".join(sorted(names)) or "USD"
 
+    @property
+    def priced(self) -> bool:
+        """Whether the endpoints that are asked have prices."""
+        return any(p.input or p.output for p in (self.study.endpoints[place.endpoint].prices for place in self.cells))
+
+    def warnings(self) -> list[str]:
+        """Where the study's budget will stop the run."""
+        budget = self.study.evolve.budget
+        tokens = Interval(*(a + b for a, b in zip(astuple(self.input), astuple(self.output), strict=True)))
+        limits = [
+            ("requests", budget.requests, self.requests),
+            ("tokens", budget.tokens, tokens),
+            ("money", budget.money, self.money),
+        ]
+        return [
+            f"evolve.budget.{name} is {limit:,g}: {'that stops the run' if limit < need.low else 'that may stop the run'}"
+            f" at about {limit / need.value:.0%}"
+            for name, limit, need in limits
+            if limit is not None and limit < need.high
+        ]
+
+    def assumptions(self) -> list[str]:
+        """What the figures rest on, in sentences."""
+        seen = ", ".join(f"{task} {n:,}" for task, n in self.measured.items())
+        lines = [
+            f"From {self.sampled:,} of about {self.population:,.0f} records; the intervals are meant to hold in 95 of 100 cases.",
+            f"Tokens as providers counted them in answers of this sample ({seen})."
+            if seen
+            else "No answers yet: a token is taken as 4 characters, answers as long as they usually are "
+            f"(prompts may be off by {OFF['input']:.0%}, answers by {OFF['output']:.0%}). A preview measures both.",
+        ]
+        if self.requests.value:
+            lines.append(
+                "Assumed: 5 % of replies are unusable and asked again; 70, 87 and 92 % of candidates survive rounds 1, 2, 3"
+                f" (numbers of requests may be off by {OFF_REQUESTS:.0%})."
+            )
+        return lines
+
 
 def make(study: Study, source: Source, *, latency: Mapping[str, float] | None = None, jobs: int | None = None) -> Plan:
     """The plan of a study. `latency`: measured seconds an answer, by endpoint. Raises `BadInput` for bad records."""
     chosen = sample(study, source, first=FIRST, spread=SPREAD)
-    return asyncio.run(_plan(study, chosen, source, latency or {}, jobs or min(study.evolve.shards, os.cpu_count() or 1)))
+    return asyncio.run(
+        _plan(study, chosen, source, latency or {}, jobs or min(study.evolve.shards, os.cpu_count() or 1))
+    )
 
 
 async def _plan(study: Study, chosen: Sample, source: Source, latency: Mapping[str, float], jobs: int) -> Plan:
@@ -89,21 +133,24 @@ async def _plan(study: Study, chosen: Sample, source: Source, latency: Mapping[s
 
     def total(of: Callable[[Place, Cell], float], off: Callable[[Place, Cell], float]) -> Interval:
         value = sum(of(p, c) for p, c in cells.items())
-        drawn = [sum(of(p, c) * times[p.evolution] for p, c in one.items()) for one, times in parts[len(chosen.first) :]]
+        drawn = [
+            sum(of(p, c) * times[p.evolution] for p, c in one.items()) for one, times in parts[len(chosen.first) :]
+        ]
         rest = max(1.0, chosen.population - len(chosen.first))
         missed = sqrt(max(0.0, 1 - len(drawn) / rest))
         error = NORMAL * stdev(drawn) * sqrt(len(drawn)) * missed if len(drawn) > 1 else 0.0
-        error = sqrt(error**2 + sum(guess[p] * off(p, c) for p, c in cells.items()) ** 2)
+        assumed = sum(guess[p] * off(p, c) + OFF_REQUESTS * of(p, c) for p, c in cells.items())
+        error = sqrt(error**2 + assumed**2)
         return Interval(value, max(0.0, value - error), value + error)
 
     def money_off(p: Place, c: Cell) -> float:
         paid = prices[p.endpoint]
         return (c.input * OFF["input"] * paid.input + c.output * OFF["output"] * paid.output) / 1e6
 
-    requests = total(lambda p, c: c.asked, lambda p, c: c.asked * OFF["requests"])
+    requests = total(lambda p, c: c.asked, lambda p, c: 0.0)
     seconds, held_by = _wall(study, cells, latency, jobs)
     spread = (requests.high / requests.value - 1) if requests.value else 0.0
-    slow = 1.0 if not latency and held_by.endswith("concurrency") else 0.0
+    slow = 0.5 if latency else 1.0
     survivors = {name: _mean(chosen, walked, name) for name in study.evolve.evolutions}
     return Plan(
         study=study,
@@ -115,7 +162,9 @@ async def _plan(study: Study, chosen: Sample, source: Source, latency: Mapping[s
         input=total(lambda p, c: c.input, lambda p, c: c.input * OFF["input"]),
         output=total(lambda p, c: c.output, lambda p, c: c.output * OFF["output"]),
         money=total(lambda p, c: c.money, money_off),
-        hours=Interval(seconds / 3600, seconds / 3600 * (1 - spread) / (1 + slow), seconds / 3600 * (1 + spread) * (1 + slow)),
+        hours=Interval(
+            seconds / 3600, seconds / 3600 * (1 - spread) / (1 + slow), seconds / 3600 * (1 + spread) * (1 + slow)
+        ),
         held_by=held_by,
         jobs=jobs,
         bytes=sum(c.size for c in cells.values()) + _image_bytes(study, chosen, source),
@@ -164,8 +213,10 @@ def _wall(study: Study, cells: Cells, latency: Mapping[str, float], jobs: int) -
                 total.add(cell)
         if not total.asked:
             continue
-        rest, per_token = LATENCY["embedded" if endpoint.launch else "remote"]
-        each = latency.get(name, rest + per_token * total.output / total.asked)
+        if endpoint.launch:
+            bounds.append((total.asked * EMBEDDED / min(jobs, os.cpu_count() or 1), f"{name}: this machine's cores"))
+            continue
+        each = latency.get(name, LATENCY[0] + LATENCY[1] * total.output / total.asked)
         bounds.append((total.asked * each / (endpoint.concurrency * jobs), f"{name}: concurrency"))
     return max(bounds)
 

@@ -170,6 +170,20 @@ class Budget(Section):
         )
 
 
+class Target(Section):
+    """How much data is wanted: records are taken in hash order until there is enough, and no more are asked about."""
+
+    survivors: int = Field(
+        gt=0,
+        description="Q&A that survive round 1, divided by shards; the later rounds evolve the records that were taken. A shard's "
+        "last record is kept whole; another number of shards cuts elsewhere",
+    )
+
+    def share(self, shard: int, shards: int) -> int:
+        """The part of one shard; the parts add up."""
+        return self.survivors * (shard + 1) // shards - self.survivors * shard // shards
+
+
 class Evolve(Section):
     """The evolutions of the study."""
 
@@ -183,6 +197,9 @@ class Evolve(Section):
     direction_plugins: list[Named] = Field(
         default=[],
         description="your own (docs/directions.md), by folder (written with a slash) or entry point; their code runs",
+    )
+    target: Target | None = Field(
+        default=None, description="of every evolution that rewrites; unset: all records are evolved"
     )
     evolutions: dict[Name, Evolution] = Field(
         default={}, description="ways to evolve, by name; add one for an ablation, `like:` another"

@@ -78,6 +78,13 @@ class Place:
     role: str
     endpoint: str
 
+    @property
+    def where(self) -> str:
+        """Evolution and round as people read them."""
+        if not self.evolution:
+            return "curation"
+        return f"{self.evolution}, round {self.round}" if self.round else f"{self.evolution}, seeds judged"
+
 
 Cells = dict[Place, Cell]
 

@@ -1,6 +1,7 @@
 """The page of a preview: one HTML file, nothing fetched, no script. All that records and models say is text, never markup."""
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -95,7 +96,7 @@ def money(value: float) -> str:
 
 def span(interval: Interval, of: str = "number") -> str:
     """The ends of an interval, ``low – high``."""
-    text = {"number": number, "money": money, "hours": lambda hours: duration(hours * 3600)}[of]
+    text: Callable[[float], str] = {"number": number, "money": money, "hours": lambda hours: duration(hours * 3600)}[of]
     low, high = text(interval.low), text(interval.high)
     return low if low == high else f"{low} – {high}"
 
@@ -132,11 +133,7 @@ def _places(plan: Plan) -> list[dict[str, Any]]:
     """The plan by evolution, round and role, for the page's table."""
     return [
         {
-            "where": "curation"
-            if not place.evolution
-            else f"{place.evolution}, round {place.round}"
-            if place.round
-            else f"{place.evolution}, seeds judged",
+            "where": place.where,
             "role": place.role,
             "cell": cell,
             "money": money(cell.money),

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field
 from math import sqrt
@@ -43,12 +43,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run of the study will take. ``cells``: sums by place; the others are totals of what is still to be asked.
-    ``hours``: wall time with `jobs` at once; ``held_by``: which endpoint's which limit it is."""
+    """What a run of the study will take. ``taken``: records by evolution. ``cells``: sums by place; the others are totals of
+    what is still to be asked. ``hours``: wall time with `jobs` at once; ``held_by``: which endpoint's which limit it is."""
 
     study: Study
     population: float
     sampled: int
+    taken: dict[str, float]
     survivors: dict[str, list[float]]
     cells: Cells
     requests: Interval
@@ -123,112 +124,116 @@ async def _plan(study: Study, chosen: Sample, source: Source, latency: Mapping[s
     looked = Forecast(Assumed())
     await _walk(study, chosen, looked)  # what is in the reply store shows what answers are like
     walked = await _walk(study, chosen, Forecast(Measured.better(Assumed(), looked.measured)))
-    parts = _scaled(study, chosen, walked)
+    taken = _taken(study, chosen, walked)
+    shares = {name: chosen.shares(n) for name, n in taken.items()}
+    parts = [[(p, c, shares[p.evolution][i]) for p, c in cells.items()] for i, (cells, _) in enumerate(walked)]
     cells: Cells = defaultdict(Cell)
-    for one, times in parts:
-        for place, cell in one.items():
-            cells[place].add(cell, times[place.evolution])
-    prices = {name: e.prices for name, e in study.endpoints.items()}
+    for place, cell, share in (one for part in parts for one in part):
+        cells[place].add(cell, share)
+    spread = parts[len(chosen.first) :]
+    rest = max(1.0, max(taken.values()) - len(chosen.first))
+    missed = sqrt(max(0.0, 1 - len(spread) / rest))
     guess = {place: (c.guessed / c.asked if c.asked else 0.0) for place, c in cells.items()}
 
-    def total(of: Callable[[Place, Cell], float], off: Callable[[Place, Cell], float]) -> Interval:
-        value = sum(of(p, c) for p, c in cells.items())
-        drawn = [
-            sum(of(p, c) * times[p.evolution] for p, c in one.items()) for one, times in parts[len(chosen.first) :]
-        ]
-        rest = max(1.0, chosen.population - len(chosen.first))
-        missed = sqrt(max(0.0, 1 - len(drawn) / rest))
+    def total(of: Callable[[Cell], float], off: Callable[[Place, Cell], float]) -> Interval:
+        value = sum(of(c) for c in cells.values())
+        drawn = [sum(share * of(c) for _, c, share in part) for part in spread]
         error = NORMAL * stdev(drawn) * sqrt(len(drawn)) * missed if len(drawn) > 1 else 0.0
-        assumed = sum(guess[p] * off(p, c) + OFF_REQUESTS * of(p, c) for p, c in cells.items())
+        assumed = OFF_REQUESTS * value + sum(guess[p] * off(p, c) for p, c in cells.items())
         error = sqrt(error**2 + assumed**2)
         return Interval(value, max(0.0, value - error), value + error)
 
     def money_off(p: Place, c: Cell) -> float:
-        paid = prices[p.endpoint]
-        return (c.input * OFF["input"] * paid.input + c.output * OFF["output"] * paid.output) / 1e6
+        prices = study.endpoints[p.endpoint].prices
+        return (c.input * OFF["input"] * prices.input + c.output * OFF["output"] * prices.output) / 1e6
 
-    requests = total(lambda p, c: c.asked, lambda p, c: 0.0)
+    requests = total(lambda c: c.asked, lambda p, c: 0.0)
     seconds, held_by = _wall(study, cells, latency, jobs)
-    spread = (requests.high / requests.value - 1) if requests.value else 0.0
-    slow = 0.5 if latency else 1.0
-    survivors = {name: _mean(chosen, walked, name) for name in study.evolve.evolutions}
     return Plan(
         study=study,
         population=chosen.population,
         sampled=len(walked),
-        survivors=survivors,
+        taken={name: n for name, n in taken.items() if name},
+        survivors={name: _survivors(walked, name, shares[name]) for name in study.evolve.evolutions},
         cells=dict(sorted(cells.items())),
         requests=requests,
-        input=total(lambda p, c: c.input, lambda p, c: c.input * OFF["input"]),
-        output=total(lambda p, c: c.output, lambda p, c: c.output * OFF["output"]),
-        money=total(lambda p, c: c.money, money_off),
-        hours=Interval(
-            seconds / 3600, seconds / 3600 * (1 - spread) / (1 + slow), seconds / 3600 * (1 + spread) * (1 + slow)
-        ),
+        input=total(lambda c: c.input, lambda p, c: c.input * OFF["input"]),
+        output=total(lambda c: c.output, lambda p, c: c.output * OFF["output"]),
+        money=total(lambda c: c.money, money_off),
+        hours=_hours(seconds, requests, 0.5 if latency else 1.0),
         held_by=held_by,
         jobs=jobs,
-        bytes=sum(c.size for c in cells.values()) + _image_bytes(study, chosen, source),
+        bytes=sum(c.size for c in cells.values()) + _image_bytes(study, chosen, source, max(taken.values())),
         measured={task: m.answers for task, m in sorted(looked.measured.items())},
     )
 
 
 Walked = list[tuple[Cells, dict[str, list[int]]]]
+"""For each record of the sample what it takes, and by evolution how many of its Q&A survive each round."""
 
 
 async def _walk(study: Study, chosen: Sample, forecast: Forecast) -> Walked:
-    """Every record of the sample, in the order of `Sample.shares`."""
     facts = Run(connections={name: e.connection() for name, e in study.endpoints.items()})
     async with Clients(facts) as clients:
         with ReplyStore(range(256), job="plan") as store:
             known = {name: clients.client(name, study.identity(name)) for name in study.endpoints}
             evolver = Evolver(study, forecast, known, store)
-            return [await evolver.record(record) for record, _ in chosen.shares()]
+            return [await evolver.record(record) for record in chosen.records]
 
 
-def _mean(chosen: Sample, walked: Walked, evolution: str) -> list[float]:
-    """How many Q&A of all records survive each round."""
-    rounds = len(study_rounds) if (study_rounds := next((s[evolution] for _, s in walked if evolution in s), [])) else 0
-    shares = [share for _, share in chosen.shares()]
-    return [
-        sum(share * (s[evolution][r] if evolution in s else 0) for (_, s), share in zip(walked, shares, strict=True))
-        for r in range(rounds)
-    ]
+def _survivors(walked: Walked, evolution: str, shares: list[float]) -> list[float]:
+    """How many Q&A survive each round."""
+    rounds: Counter[int] = Counter()
+    for (_, survivors), share in zip(walked, shares, strict=True):
+        rounds.update({r: share * n for r, n in enumerate(survivors.get(evolution, []))})
+    return [rounds[r] for r in sorted(rounds)]
 
 
-def _scaled(study: Study, chosen: Sample, walked: Walked) -> list[tuple[Cells, dict[str, float]]]:
-    """Each record's cells and, by evolution, how often they count."""
-    parts = []
-    for (cells, _), (_, share) in zip(walked, chosen.shares(), strict=True):
-        parts.append((cells, dict.fromkeys(["", *study.evolve.evolutions], share)))
-    return parts
+def _taken(study: Study, chosen: Sample, walked: Walked) -> dict[str, float]:
+    """How many records are curated (under '') and evolved, by evolution: all, or so many that the target is reached."""
+    everybody = dict.fromkeys(["", *study.evolve.evolutions], chosen.population)
+    if target := study.evolve.target:
+        for name, e in study.evolve.evolutions.items():
+            as_ = e.calls.same_as if e.calls else name
+            survivors = sum(_survivors(walked, as_, chosen.shares(chosen.population))[:1])
+            if survivors > target.survivors:
+                everybody[name] *= target.survivors / survivors
+    return everybody
+
+
+def _hours(seconds: float, requests: Interval, slow: float) -> Interval:
+    """Wall time; besides the requests, an answer may take longer or shorter by the share `slow`."""
+    hours = seconds / 3600
+    off = (requests.high / requests.value - 1 if requests.value else 0.0) + slow
+    return Interval(hours, hours / (1 + off), hours * (1 + off))
 
 
 def _wall(study: Study, cells: Cells, latency: Mapping[str, float], jobs: int) -> tuple[float, str]:
     """Seconds that the slowest endpoint needs, and what holds it up."""
     bounds: list[tuple[float, str]] = [(0.0, "nothing")]
+    embedded = 0.0
     for name, endpoint in study.endpoints.items():
         total = Cell()
         for place, cell in cells.items():
             if place.endpoint == name:
                 total.add(cell)
-        if not total.asked:
-            continue
         if endpoint.launch:
-            bounds.append((total.asked * EMBEDDED / min(jobs, os.cpu_count() or 1), f"{name}: this machine's cores"))
-            continue
-        each = latency.get(name, LATENCY[0] + LATENCY[1] * total.output / total.asked)
-        bounds.append((total.asked * each / (endpoint.concurrency * jobs), f"{name}: concurrency"))
+            embedded += total.asked
+        elif total.asked:
+            each = latency.get(name, LATENCY[0] + LATENCY[1] * total.output / total.asked)
+            bounds.append((total.asked * each / (endpoint.concurrency * jobs), f"{name}: concurrency"))
+    bounds.append((embedded * EMBEDDED / min(jobs, os.cpu_count() or 1), "this machine's cores"))
     return max(bounds)
 
 
-def _image_bytes(study: Study, chosen: Sample, source: Source) -> float:
+def _image_bytes(study: Study, chosen: Sample, source: Source, taken: float) -> float:
     """Bytes of all pictures as they will be kept, once an endpoint's size."""
     sides = {e.image_side for e in study.endpoints.values() if e.sees_images}
-    some = [r for r, _ in chosen.shares() if r.image][:16]
+    some = [r for r in chosen.records if r.image][:16]
     if not some or not source.images:
         return 0.0
     each = sum(fmean(_encoded(source.images, r, side) for r in some) for side in sides)
-    pictured = sum(share for r, share in chosen.shares() if r.image)
+    pictured = sum(share for r, share in zip(chosen.records, chosen.shares(taken), strict=True) if r.image)
     return each * pictured
 
 

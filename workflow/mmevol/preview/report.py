@@ -4,16 +4,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from mmevol.preview.forecast import Cell, Place
+from mmevol.preview.forecast import Cell
 from mmevol.preview.page import money, number, span
 from mmevol.preview.plan import Plan
 
-COLUMNS = ("evolution", "round", "role", "requests", "answered", "in", "cached", "out")
-
-
-def where(place: Place) -> tuple[str, str]:
-    """Evolution and round as a table has them."""
-    return (place.evolution, "seeds" if place.round == 0 else str(place.round)) if place.evolution else ("curation", "")
+COLUMNS = ("where", "role", "requests", "answered", "in", "cached", "out")
 
 
 def _cells(cell: Cell) -> list[str]:
@@ -26,17 +21,17 @@ def show(plan: Plan) -> None:
     from rich.table import Table
 
     table = Table(
-        caption="answered: found in the reply store, free. in, cached, out: tokens still to be paid for",
+        caption="answered: already in the reply store. in, cached, out: tokens to pay for",
         title=f"{plan.study.study}: about {plan.population:,.0f} records",
     )
     for i, name in enumerate([*COLUMNS, plan.currency]):
-        table.add_column(name, justify="right" if i > 2 else "left")
+        table.add_column(name, justify="right" if i > 1 else "left")
     total = Cell()
     for place, cell in plan.cells.items():
-        table.add_row(*where(place), place.role, *_cells(cell))
+        table.add_row(place.where, place.role, *_cells(cell))
         total.add(cell)
     table.add_section()
-    table.add_row("total", "", "", *_cells(total))
+    table.add_row("total", "", *_cells(total))
     console = Console()
     console.print(table)
     console.print("\n".join(summary(plan)), highlight=False, soft_wrap=True)
@@ -45,7 +40,7 @@ def show(plan: Plan) -> None:
 def summary(plan: Plan) -> list[str]:
     """The totals still to be spent, with their intervals, and what they rest on."""
     lines = [
-        f"to ask    {number(plan.requests.value)} requests ({span(plan.requests)}); {number(plan.free)} are answered already and free",
+        f"to ask    {number(plan.requests.value)} requests ({span(plan.requests)}), besides {number(plan.free)} that are answered",
         f"tokens    {number(plan.input.value)} in ({span(plan.input)}), {number(plan.output.value)} out ({span(plan.output)})",
         f"money     {money(plan.money.value)} {plan.currency} ({span(plan.money, 'money')})"
         if plan.priced
@@ -55,7 +50,8 @@ def summary(plan: Plan) -> list[str]:
     ]
     for name, rounds in plan.survivors.items():
         if rounds:
-            lines.append(f"survivors {name}: {' + '.join(number(r) for r in rounds)} Q&A, round by round")
+            each = " + ".join(number(r) for r in rounds)
+            lines.append(f"survivors {name}, {number(plan.taken[name])} records: {each} Q&A, round by round")
     return [*lines, *(f"note      {line}" for line in [*plan.warnings(), *plan.assumptions()])]
 
 

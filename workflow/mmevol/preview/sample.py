@@ -59,11 +59,16 @@ class Sample:
     first: list[SeedRecord]
     spread: list[SeedRecord]
 
-    def shares(self) -> Iterator[tuple[SeedRecord, float]]:
-        """Each record of the sample, and for how many of the population it stands."""
-        rest = max(self.population - len(self.first), len(self.spread))
-        yield from ((record, 1.0) for record in self.first)
-        yield from ((record, rest / len(self.spread)) for record in self.spread)
+    @property
+    def records(self) -> list[SeedRecord]:
+        """All of them."""
+        return [*self.first, *self.spread]
+
+    def shares(self, taken: float) -> list[float]:
+        """For how many records each of the sample stands where so many of the population, the first in hash order, are evolved."""
+        rest = max(0.0, taken - len(self.first))
+        early = [min(1.0, max(0.0, taken - place)) for place in range(len(self.first))]
+        return early + [rest / len(self.spread)] * len(self.spread)
 
 
 def _least(pairs: Iterable[tuple[float, str]], n: int) -> list[str]:
@@ -97,5 +102,6 @@ def sample(study: Study, source: Source, *, first: int, spread: int = 0) -> Samp
         )
     chosen = [r for r in train if r.key in early_keys][:first]
     keys = {r.key for r in chosen}
-    population = len(train) if len(looked) == count else count * (1 - settings.heldout) * len(records) / len(looked)
+    whole = len(looked) == count
+    population = len(train) if whole else count * (1 - settings.heldout) * len(records) / len(looked)
     return Sample(population, chosen, [r for r in train if r.key not in keys])

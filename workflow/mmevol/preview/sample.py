@@ -66,6 +66,8 @@ class Sample:
 
     def shares(self, taken: float) -> list[float]:
         """For how many records each of the sample stands where so many of the population, the first in hash order, are evolved."""
+        if not self.spread:
+            return [taken / len(self.first)] * len(self.first)
         rest = max(0.0, taken - len(self.first))
         early = [min(1.0, max(0.0, taken - place)) for place in range(len(self.first))]
         return early + [rest / len(self.spread)] * len(self.spread)
@@ -88,10 +90,10 @@ def sample(study: Study, source: Source, *, first: int, spread: int = 0) -> Samp
         even.append((fraction(study.seed, "plan", key), key))
         if count % 4096 == 0:  # no more is kept than can matter
             early, even = heapq.nsmallest(more, early), heapq.nsmallest(more + spread, even)
-    early_keys = _least(early, more)
-    looked = early_keys + _least(((rank, key) for rank, key in even if key not in early_keys), spread)
-    records = {r.key: r for r in audit.some(settings, source.records, source.images, set(looked))}
-    train = [records[key] for key in looked if key in records and records[key].split == "train"]
+    early_keys, even_keys = _least(early, more), _least(even, more + spread)
+    looked = {*early_keys, *even_keys}
+    records = {r.key: r for r in audit.some(settings, source.records, source.images, looked)}
+    train = {key: record for key, record in records.items() if record.split == "train"}
     if not train:
         raise BadInput(
             file=str(source.records),
@@ -100,8 +102,8 @@ def sample(study: Study, source: Source, *, first: int, spread: int = 0) -> Samp
             expected="at least one record on the train side",
             remedy="see seeds.source, seeds.heldout and seeds.bad_images",
         )
-    chosen = [r for r in train if r.key in early_keys][:first]
-    keys = {r.key for r in chosen}
-    whole = len(looked) == count
-    population = len(train) if whole else count * (1 - settings.heldout) * len(records) / len(looked)
-    return Sample(population, chosen, [r for r in train if r.key not in keys])
+    chosen = [train[key] for key in early_keys if key in train][:first]
+    taken = {r.key for r in chosen}
+    others = [train[key] for key in even_keys if key in train and key not in taken][:spread]
+    share = len(train) / count if len(looked) == count else (1 - settings.heldout) * len(records) / len(looked)
+    return Sample(count * share, chosen, others)

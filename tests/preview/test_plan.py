@@ -21,7 +21,7 @@ PRICES = {"input": 2.0, "cached_input": 1.0, "output": 8.0}
 
 def planned(study: Study) -> Plan:
     with source_of(study) as source:
-        return make(study, source, jobs=1)
+        return make(study, source)
 
 
 def run_all(study: Study, folder: Path, n: int = RECORDS) -> None:
@@ -46,7 +46,16 @@ def test_before_anything_is_asked_all_is_estimated_and_nothing_sent(study: Make,
     assert all(c.guessed == pytest.approx(c.asked) for c in plan.cells.values())
 
 
+def usual(n: int, heard: Heard) -> Any:
+    """Two Q&A for a caption; one reply in twenty is no JSON."""
+    if heard.headers["X-MMEvol-Request"][:2] < "0d":
+        return Reply("sorry")
+    two = [{"question": f"What is {i}?", "answer": "a cup"} for i in range(2)]
+    return {"qas": two} if heard.block["task"] == "curate" else good(heard.block)
+
+
 def test_the_estimate_is_what_the_run_then_asks(study: Make, server: Server, tmp_path: Path) -> None:
+    server.answer = usual
     of = study(prices=PRICES)
     before = planned(of)
     run_all(of, tmp_path / "run")
@@ -192,3 +201,18 @@ def test_a_reply_is_drawn_from_its_key() -> None:
     assert len(texts) > 100
     usable = sum(typical(prompt, f"{i:064x}", 1, Assumed(invalid=0.3)) != "no" for i in range(1000))
     assert 640 < usable < 760
+
+
+def test_wall_time_is_that_of_the_narrowest_limit(study: Make) -> None:
+    plain = planned(study())
+    assert plain.held_by in ("evolver: concurrency", "judge: concurrency")
+    judged = sum(c.asked for p, c in plain.cells.items() if p.endpoint == "judge")
+    held = planned(study(limits={"requests_per_minute": 2}))
+    assert held.held_by == "judge: requests_per_minute"
+    assert held.hours.value == pytest.approx(judged / 2 / 60)
+    tokens = planned(study(limits={"tokens_per_minute": 10}))
+    assert tokens.held_by.endswith("tokens_per_minute")
+    with source_of(study()) as source:
+        wide, slow = make(study(), source, machines=4), make(study(), source, latency={"judge": 60.0, "evolver": 1.0})
+    assert wide.hours.value == pytest.approx(plain.hours.value / 4)
+    assert slow.hours.value == pytest.approx(judged * 60 / 8 / 3600)

@@ -141,6 +141,13 @@ def test_an_evolution_that_is_not_there_is_bad_input(study: Make, tmp_path: Path
         preview(study(), n=2, evolution="fill", out=tmp_path / "page.html")
 
 
+def test_answers_are_timed_for_the_plan(study: Make, server: Server, tmp_path: Path) -> None:
+    server.answer = lambda n, heard: Reply(good(heard.block), delay=0.3)
+    plan = preview(study(concurrency=64), n=3, evolution=None, out=tmp_path / "page.html")
+    judged = sum(c.asked for p, c in plan.cells.items() if p.endpoint == "judge")
+    assert 0.3 <= plan.hours.value * 3600 * 64 / judged < 3
+
+
 def test_a_dead_endpoint_ends_the_preview_and_leaves_no_page(study: Make, server: Server, tmp_path: Path) -> None:
     server.answer = lambda n, heard: Reply(status=500) if n else good(heard.block)
     with pytest.raises(Outage):

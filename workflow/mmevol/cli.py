@@ -35,9 +35,7 @@ for name, room in {
 @app.command()
 def plan(
     study: Annotated[Path, typer.Argument(help="study file")] = Path("config/config.yaml"),
-    jobs: Annotated[
-        int | None, typer.Option(help="jobs that will run at once; else the cores here, at most the shards")
-    ] = None,
+    machines: Annotated[int, typer.Option(min=1, help="that will run its jobs")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="figures for a program, not a table")] = False,
 ) -> None:
     """Say what a study will take before anything is asked: requests, tokens, money, time, disk."""
@@ -48,7 +46,7 @@ def plan(
 
     of = load(study)
     with source_of(of) as source:
-        made = make(of, source, jobs=jobs)
+        made = make(of, source, machines=machines)
     print(figures(made)) if as_json else show(made)
 
 
@@ -58,14 +56,14 @@ def preview(
     n: Annotated[int, typer.Option("-n", min=1, help="records, the first in hash order")] = 12,
     evolution: Annotated[str | None, typer.Option(help="which one; else the first that rewrites")] = None,
     out: Annotated[Path, typer.Option(help="the page that is written")] = Path("preview.html"),
-    jobs: Annotated[int | None, typer.Option(help="as in `plan`")] = None,
+    machines: Annotated[int, typer.Option(min=1, help="that will run the full study")] = 1,
 ) -> None:
     """Evolve a few records and write one HTML page with their lineages and what the full run will take."""
     from mmevol.config.resolve import load
     from mmevol.preview.preview import preview as make
     from mmevol.preview.report import show
 
-    show(make(load(study), n=n, evolution=evolution, out=out, jobs=jobs))
+    show(make(load(study), n=n, evolution=evolution, out=out, machines=machines))
     print(f"\npage: {out}")
 
 

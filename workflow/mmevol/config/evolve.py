@@ -155,7 +155,8 @@ class Evolution(Section):
 
 
 class Budget(Section):
-    """Hard stop of the whole evolution; divided by shards. A fact of the run, not of the data."""
+    """Hard stop of everything that is asked for the dataset: curation, all evolutions and rounds, and earlier runs, by the usage
+    files below ``results/``. Divided by shards. A fact of the run, not of the data."""
 
     requests: int | None = Field(default=None, gt=0, description="that are sent; answers from the store are free")
     tokens: int | None = Field(default=None, gt=0, description="prompt and completion")
@@ -192,7 +193,7 @@ class Evolve(Section):
         description="jobs a round, a power of two up to 256: 4 on a laptop, 256 for 163 thousand records; the data are the same",
     )
     budget: Budget = Field(
-        default=Budget(), description="stops a job that has asked that much; each round gives every shard its part anew"
+        default=Budget(), description="a shard that has spent its part stops, resumable, and says how far it got"
     )
     direction_plugins: list[Named] = Field(
         default=[],

@@ -13,8 +13,9 @@ import orjson
 from mmevol.config import Evolution
 from mmevol.config.study import Study
 from mmevol.endpoint.ask import Asker
-from mmevol.endpoint.client import Answer, Client
+from mmevol.endpoint.client import Client
 from mmevol.endpoint.prompt import Prompt, key_of
+from mmevol.endpoint.response import Answer
 from mmevol.evolve.ask import RoundAsker, SeedJudge, rewrite, seed_versions
 from mmevol.evolve.eliminate import outcome_of, text_of
 from mmevol.preview.tokens import CHARACTERS, image_tokens, text_tokens

@@ -5,7 +5,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field
-from math import sqrt
+from math import inf, sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -44,7 +44,7 @@ class Interval:
 @dataclass(frozen=True)
 class Plan:
     """What a run of the study will take. ``taken``: records by evolution. ``cells``: sums by place; the others are totals of
-    what is still to be asked. ``hours``: wall time with `jobs` at once; ``held_by``: which endpoint's which limit it is."""
+    what is still to be asked. ``hours``: wall time on so many `machines`; ``held_by``: which endpoint's which limit it is."""
 
     study: Study
     population: float
@@ -58,7 +58,7 @@ class Plan:
     money: Interval
     hours: Interval
     held_by: str
-    jobs: int
+    machines: int
     bytes: float
     measured: dict[str, int] = field(default_factory=dict)
 
@@ -112,15 +112,13 @@ class Plan:
         return lines
 
 
-def make(study: Study, source: Source, *, latency: Mapping[str, float] | None = None, jobs: int | None = None) -> Plan:
+def make(study: Study, source: Source, *, latency: Mapping[str, float] | None = None, machines: int = 1) -> Plan:
     """The plan of a study. `latency`: measured seconds an answer, by endpoint. Raises `BadInput` for bad records."""
     chosen = sample(study, source, first=FIRST, spread=SPREAD)
-    return asyncio.run(
-        _plan(study, chosen, source, latency or {}, jobs or min(study.evolve.shards, os.cpu_count() or 1))
-    )
+    return asyncio.run(_plan(study, chosen, source, latency or {}, machines))
 
 
-async def _plan(study: Study, chosen: Sample, source: Source, latency: Mapping[str, float], jobs: int) -> Plan:
+async def _plan(study: Study, chosen: Sample, source: Source, latency: Mapping[str, float], machines: int) -> Plan:
     looked = Forecast(Assumed())
     await _walk(study, chosen, looked)  # what is in the reply store shows what answers are like
     walked = await _walk(study, chosen, Forecast(Measured.better(Assumed(), looked.measured)))
@@ -148,7 +146,7 @@ async def _plan(study: Study, chosen: Sample, source: Source, latency: Mapping[s
         return (c.input * OFF["input"] * prices.input + c.output * OFF["output"] * prices.output) / 1e6
 
     requests = total(lambda c: c.asked, lambda p, c: 0.0)
-    seconds, held_by = _wall(study, cells, latency, jobs)
+    seconds, held_by = _wall(study, cells, latency, machines)
     return Plan(
         study=study,
         population=chosen.population,
@@ -162,7 +160,7 @@ async def _plan(study: Study, chosen: Sample, source: Source, latency: Mapping[s
         money=total(lambda c: c.money, money_off),
         hours=_hours(seconds, requests, 0.5 if latency else 1.0),
         held_by=held_by,
-        jobs=jobs,
+        machines=machines,
         bytes=sum(c.size for c in cells.values()) + _image_bytes(study, chosen, source, max(taken.values())),
         measured={task: m.answers for task, m in sorted(looked.measured.items())},
     )
@@ -208,7 +206,7 @@ def _hours(seconds: float, requests: Interval, slow: float) -> Interval:
     return Interval(hours, hours / (1 + off), hours * (1 + off))
 
 
-def _wall(study: Study, cells: Cells, latency: Mapping[str, float], jobs: int) -> tuple[float, str]:
+def _wall(study: Study, cells: Cells, latency: Mapping[str, float], machines: int) -> tuple[float, str]:
     """Seconds that the slowest endpoint needs, and what holds it up."""
     bounds: list[tuple[float, str]] = [(0.0, "nothing")]
     embedded = 0.0
@@ -221,8 +219,12 @@ def _wall(study: Study, cells: Cells, latency: Mapping[str, float], jobs: int) -
             embedded += total.asked
         elif total.asked:
             each = latency.get(name, LATENCY[0] + LATENCY[1] * total.output / total.asked)
-            bounds.append((total.asked * each / (endpoint.concurrency * jobs), f"{name}: concurrency"))
-    bounds.append((embedded * EMBEDDED / min(jobs, os.cpu_count() or 1), "this machine's cores"))
+            limits, tokens = endpoint.limits, total.input + total.output
+            bounds.append((total.asked * each / (endpoint.concurrency * machines), f"{name}: concurrency"))
+            bounds.append((60 * total.asked / (limits.requests_per_minute or inf), f"{name}: requests_per_minute"))
+            bounds.append((60 * tokens / (limits.tokens_per_minute or inf), f"{name}: tokens_per_minute"))
+    cores = min(study.evolve.shards, machines * (os.cpu_count() or 1))
+    bounds.append((embedded * EMBEDDED / cores, "cores"))
     return max(bounds)
 
 

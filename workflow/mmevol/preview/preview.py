@@ -14,7 +14,7 @@ from mmevol.records import BadInput
 from mmevol.store import write_text
 
 
-def preview(study: Study, *, n: int, evolution: str | None, out: Path, jobs: int | None = None) -> Plan:
+def preview(study: Study, *, n: int, evolution: str | None, out: Path, machines: int = 1) -> Plan:
     """Evolve the first `n` records in hash order and write the page `out`. Returns the plan of the whole run, which knows now
     what answers are like. Raises `BadInput` and `Outage` as the run would."""
     name = _evolution(study, evolution)
@@ -23,7 +23,7 @@ def preview(study: Study, *, n: int, evolution: str | None, out: Path, jobs: int
         trial, began = Trial(study, name, source, Path(folder)), time.monotonic()
         tried = trial.run(records)
         seconds = time.monotonic() - began
-        plan = make(study, source, latency=latency(trial.usage()), jobs=jobs)
+        plan = make(study, source, latency=latency(trial.usage()), machines=machines)
         write_text(out, page(study, name, tried, plan, trial.usage(), seconds, source.images))
     return plan
 

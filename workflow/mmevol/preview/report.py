@@ -45,7 +45,7 @@ def summary(plan: Plan) -> list[str]:
         f"money     {money(plan.money.value)} {plan.currency} ({span(plan.money, 'money')})"
         if plan.priced
         else "money     unknown: the study's endpoints have no prices",
-        f"time      {span(plan.hours, 'hours')} with {plan.jobs} at once, held by {plan.held_by}",
+        f"time      {span(plan.hours, 'hours')} on {plan.machines} machine{'s' * (plan.machines > 1)}, held by {plan.held_by}",
         f"disk      {plan.bytes / 1e9:.2g} GB of answers and pictures in the reply store, less than as much again in results",
     ]
     for name, rounds in plan.survivors.items():
@@ -61,5 +61,11 @@ def figures(plan: Plan) -> str:
     value: dict[str, Any] = {name: asdict(getattr(plan, name)) for name in names}
     rows = [{**asdict(place), **asdict(cell)} for place, cell in plan.cells.items()]
     value |= {"study": plan.study.study, "records": plan.population, "sampled": plan.sampled, "currency": plan.currency}
-    value |= {"answered": plan.free, "bytes": plan.bytes, "held_by": plan.held_by, "jobs": plan.jobs, "places": rows}
+    value |= {
+        "answered": plan.free,
+        "bytes": plan.bytes,
+        "held_by": plan.held_by,
+        "machines": plan.machines,
+        "places": rows,
+    }
     return json.dumps(value | {"survivors": plan.survivors, "notes": [*plan.warnings(), *plan.assumptions()]}, indent=1)

@@ -22,7 +22,8 @@ WHO = ("endpoint", "model", "currency")
 
 @dataclass
 class Usage:
-    """What one endpoint was asked. ``waited``: seconds that the answers took, added up. ``errors``: failed sendings by kind, and answers that were cut, filtered or refused."""
+    """What one endpoint was asked. ``waited``: seconds that the answers took, added up. ``errors``: failed sendings by kind, and
+    answers that were cut, filtered or refused."""
 
     asked: int = 0
     from_store: int = 0

@@ -204,15 +204,17 @@ def test_a_reply_is_drawn_from_its_key() -> None:
 
 
 def test_wall_time_is_that_of_the_narrowest_limit(study: Make) -> None:
+    """Evolver and judge are one model on one server, so they share its limits."""
     plain = planned(study())
-    assert plain.held_by in ("evolver: concurrency", "judge: concurrency")
-    judged = sum(c.asked for p, c in plain.cells.items() if p.endpoint == "judge")
+    assert plain.held_by == "evolver and judge: concurrency"
+    asked = plain.requests.value
     held = planned(study(limits={"requests_per_minute": 2}))
-    assert held.held_by == "judge: requests_per_minute"
-    assert held.hours.value == pytest.approx(judged / 2 / 60)
+    assert held.held_by == "evolver and judge: requests_per_minute"
+    assert held.hours.value == pytest.approx(asked / 2 / 60)
     tokens = planned(study(limits={"tokens_per_minute": 10}))
     assert tokens.held_by.endswith("tokens_per_minute")
+    assert tokens.hours.value == pytest.approx((plain.input.value + plain.output.value) / 10 / 60)
     with source_of(study()) as source:
-        wide, slow = make(study(), source, machines=4), make(study(), source, latency={"judge": 60.0, "evolver": 1.0})
+        wide, slow = make(study(), source, machines=4), make(study(), source, latency={"judge": 60.0, "evolver": 60.0})
     assert wide.hours.value == pytest.approx(plain.hours.value / 4)
-    assert slow.hours.value == pytest.approx(judged * 60 / 8 / 3600)
+    assert slow.hours.value == pytest.approx(asked * 60 / 8 / 3600)

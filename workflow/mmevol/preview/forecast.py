@@ -258,15 +258,17 @@ class Evolver:
 
     async def _evolve(self, record: SeedRecord, name: str, evolution: Evolution) -> list[int]:
         evolver = self.asker(evolution.endpoint)
-        judge = self.asker(evolution.judge.endpoint) if evolution.judge else None
-        if judge and evolution.judge and evolution.judge.seeds:
+        by = evolution.judge
+        judges = [self.asker(j.endpoint) for j in (by, by and by.second) if j]
+        if by and by.seeds:
             self.forecast.round = 0
-            await SeedJudge(self.study.ask_settings(name, 0), evolver, judge).record((record, seed_versions(record)))
+            first = SeedJudge(self.study.ask_settings(name, 0), evolver, judges[:1])
+            await first.record((record, seed_versions(record)))
         survivors = []
         lines: list[tuple[Version, list[str]]] = [(v, []) for v in seed_versions(record)]
         for round_ in self.study.rounds(name):
             self.forecast.round = round_
-            asker = RoundAsker(self.study.ask_settings(name, round_), evolver, judge)
+            asker = RoundAsker(self.study.ask_settings(name, round_), evolver, judges)
             candidates, _ = await asker.record((record, [v for v, _ in lines]))
             history = {v.id: texts for v, texts in lines}
             thresholds = self.study.eliminate_settings(name, round_).thresholds

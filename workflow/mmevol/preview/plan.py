@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass, field
 from math import inf, sqrt
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from mmevol.config import Run
 from mmevol.config.study import Study
@@ -207,25 +208,29 @@ def _hours(seconds: float, requests: Interval, slow: float) -> Interval:
 
 
 def _wall(study: Study, cells: Cells, latency: Mapping[str, float], machines: int) -> tuple[float, str]:
-    """Seconds that the slowest endpoint needs, and what holds it up."""
+    """Seconds that the slowest server needs, and what holds it up. Endpoints that are one server and account share its limits."""
+    servers: dict[tuple[Any, ...], dict[str, Cell]] = defaultdict(lambda: defaultdict(Cell))
+    for place, cell in cells.items():
+        e = study.endpoints[place.endpoint]
+        servers[e.base_url, e.model, e.api_key_env, e.concurrency, e.limits][place.endpoint].add(cell)
     bounds: list[tuple[float, str]] = [(0.0, "nothing")]
-    embedded = 0.0
-    for name, endpoint in study.endpoints.items():
-        total = Cell()
-        for place, cell in cells.items():
-            if place.endpoint == name:
-                total.add(cell)
-        if endpoint.launch:
-            embedded += total.asked
-        elif total.asked:
-            each = latency.get(name, LATENCY[0] + LATENCY[1] * total.output / total.asked)
-            limits, tokens = endpoint.limits, total.input + total.output
-            bounds.append((total.asked * each / (endpoint.concurrency * machines), f"{name}: concurrency"))
-            bounds.append((60 * total.asked / (limits.requests_per_minute or inf), f"{name}: requests_per_minute"))
-            bounds.append((60 * tokens / (limits.tokens_per_minute or inf), f"{name}: tokens_per_minute"))
-    cores = min(study.evolve.shards, machines * (os.cpu_count() or 1))
-    bounds.append((embedded * EMBEDDED / cores, "cores"))
+    for (url, _, _, concurrency, limits), totals in servers.items():
+        name, asked = " and ".join(sorted(totals)), sum(c.asked for c in totals.values())
+        tokens = sum(c.input + c.output for c in totals.values())
+        if url is None:
+            cores = min(study.evolve.shards, machines * (os.cpu_count() or 1))
+            bounds.append((asked * EMBEDDED / cores, "cores"))
+            continue
+        waited = sum(c.asked * latency.get(n, _latency(c)) for n, c in totals.items())
+        bounds.append((waited / (concurrency * machines), f"{name}: concurrency"))
+        bounds.append((60 * asked / (limits.requests_per_minute or inf), f"{name}: requests_per_minute"))
+        bounds.append((60 * tokens / (limits.tokens_per_minute or inf), f"{name}: tokens_per_minute"))
     return max(bounds)
+
+
+def _latency(cell: Cell) -> float:
+    """Seconds an answer, assumed."""
+    return LATENCY[0] + LATENCY[1] * (cell.output / cell.asked if cell.asked else 0.0)
 
 
 def _image_bytes(study: Study, chosen: Sample, source: Source, taken: float) -> float:

@@ -25,7 +25,7 @@ def show(plan: Plan) -> None:
         title=f"{plan.study.study}: about {plan.population:,.0f} records",
     )
     for i, name in enumerate([*COLUMNS, plan.currency]):
-        table.add_column(name, justify="right" if i > 1 else "left")
+        table.add_column(name, justify="right" if i > 1 else "left", no_wrap=True)
     total = Cell()
     for place, cell in plan.cells.items():
         table.add_row(place.where, place.role, *_cells(cell))

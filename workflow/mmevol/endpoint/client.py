@@ -133,6 +133,7 @@ class Client:
             if isinstance(answer, Answer):
                 self._limiter.answered(sent, answer.input_tokens + answer.output_tokens)
                 self._last_answer = time.monotonic()
+                self.usage.waited += self._last_answer - sent.at
                 return answer
             if answer > patience:
                 raise Outage(f"endpoint {self.name} asks to wait for {answer:.0f} s; run again then to resume")
@@ -158,9 +159,7 @@ class Client:
             ) as response:
                 content = self._redacted(await response.read())
                 if response.status == 200:
-                    answer = read_answer(content)
-                    self.usage.waited += time.monotonic() - sent
-                    return answer
+                    return read_answer(content)
                 self.usage.errors[str(response.status)] += 1
                 if response.status in (401, 403) and not self.usage.asked:
                     raise self._unwelcome(response.status)

@@ -167,7 +167,7 @@ class Forecaster(Asker):
         tokens = text_tokens(prompt.messages(identity, None))
         if prompt.picture and identity.sees_images:
             rule = self.client.connection.prices.image
-            tokens += image_tokens(rule, prompt.picture.sent(identity.image_side), identity)
+            tokens += image_tokens(rule, prompt.size(identity), identity)
         return tokens
 
     def _measure(self, task: str, prompt: Prompt, answer: Answer) -> Answer:

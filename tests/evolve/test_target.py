@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mmevol.config import Eliminate, Judge, Target
+from mmevol.config import Eliminate, EliminateSettings, Judge, Target
 from mmevol.config.resolve import resolve
 from mmevol.evolve.dataset import lineages
 from mmevol.records import SeedRecord, fraction
 from mmevol.store import rank_of, read_rows
 from scripted import Heard, Reply, Server, connection, good, identity, record, verdict
-from test_round import Shard
+from shards import Shard
 
 SEED = 7
 RECORDS = 40
@@ -35,7 +35,7 @@ def some_survive(n: int, heard: Heard) -> Any:
 def shard(root: Path, server: Server, survivors: int, concurrency: int = 8) -> Shard:
     to = {n: connection(server, concurrency=concurrency) for n in "ej"}
     judged = {"judge": Judge(endpoint="j", blind=None), "judge_identity": identity(temperature=0)}
-    target = {"target": Target(survivors=survivors), "thresholds": Eliminate()}
+    target = {"target": Target(survivors=survivors), "elimination": EliminateSettings(thresholds=Eliminate())}
     return Shard(root, records(), to, judged | target)
 
 
@@ -97,7 +97,7 @@ def test_later_rounds_the_judged_seeds_and_the_dataset_keep_to_what_was_taken(tm
     s.ask()
     s.eliminate()
     chosen = taken(s)
-    s.settings |= {"target": None, "thresholds": None}
+    s.settings |= {"target": None, "elimination": None}
     assert list(dict.fromkeys(c.parent.record for c in s.ask(2))) == chosen
     ledger = s.eliminate(2)
     assert ledger["sent"] == json.loads(s.file(1, "ledger", "json").read_text())["sent"]
@@ -122,10 +122,10 @@ def study(**evolve: Any) -> Any:
 def test_only_round_1_sees_the_target_and_only_then_thresholds() -> None:
     plain, cut = study(), study(target={"survivors": 100})
     assert "target" not in plain.ask_settings("a", 1).dump()
-    assert "thresholds" not in plain.ask_settings("a", 1).dump()
+    assert "elimination" not in plain.ask_settings("a", 1).dump()
     assert plain.ask_settings("a", 2) == cut.ask_settings("a", 2)
     assert cut.ask_settings("a", 1).target == Target(survivors=100)
-    assert cut.ask_settings("a", 1).thresholds == Eliminate()
+    assert cut.ask_settings("a", 1).elimination == cut.eliminate_settings("a", 1)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class AskSettings(Settings):
     plugins: list[Plugin] = Field(default=[], description="the directions that are the study's own")
     images_root: str | None = None
     target: Target | None = None
-    thresholds: Eliminate | None = None
+    elimination: "EliminateSettings | None" = None
 
     def asked(self) -> Iterator[tuple[Name, Identity]]:
         """The endpoints by role: the evolver, then one or two judges."""

@@ -319,7 +319,7 @@ class Study(Section):
             plugins=[p for p in self.evolve.direction_plugins if p.name in e.directions and round_ > 0],
             images_root=self.images_root,
             target=target,
-            thresholds=self.eliminate_settings(evolution, round_).thresholds if target else None,
+            elimination=self.eliminate_settings(evolution, round_) if target else None,
         )
 
     def scratch_settings(self, evolution: str) -> ScratchSettings:

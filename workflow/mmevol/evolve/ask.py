@@ -249,12 +249,13 @@ async def _taken(
     settings: AskSettings, seeds: Path, worker: RoundAsker, share: int, width: int, survived: Callable[[int], None]
 ) -> Iterator[tuple[SeedRecord, list[Version]]]:
     """The records that a shard with a target takes. They have been asked about; the counts begin anew."""
+    assert settings.elimination
     last = await last_taken(
         lambda: with_frontier(seeds, None),
         worker.record,
         seed=settings.seed,
         share=share,
-        thresholds=settings.thresholds,
+        elimination=settings.elimination,
         width=width,
         survived=survived,
     )

@@ -8,7 +8,7 @@ and what is taken follows from the data alone, whatever came first over the wire
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from mmevol.config import Eliminate
+from mmevol.config import EliminateSettings
 from mmevol.endpoint.ask import in_order
 from mmevol.evolve.eliminate import outcome_of, text_of
 from mmevol.records import Candidate, SeedRecord, Version
@@ -23,7 +23,7 @@ async def last_taken(
     *,
     seed: int,
     share: int,
-    thresholds: Eliminate | None,
+    elimination: EliminateSettings,
     width: int,
     survived: Callable[[int], None],
 ) -> float:
@@ -42,7 +42,7 @@ async def last_taken(
         first, last = ranked[begin][0], ranked[end - 1][0]
         wave = (pair for pair in pairs() if first <= rank_of(seed, pair[0].key) <= last)
         async for candidates, _ in in_order(wave, ask, width):
-            found = sum(outcome_of(c, [text_of(c.parent.qa)], thresholds).outcome == "survived" for c in candidates)
+            found = sum(outcome_of(c, [text_of(c.parent.qa)], elimination).outcome == "survived" for c in candidates)
             missing -= found
             survived(found)
         begin = end

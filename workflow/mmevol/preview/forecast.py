@@ -17,6 +17,7 @@ from mmevol.endpoint.client import Client
 from mmevol.endpoint.prompt import Prompt, key_of
 from mmevol.endpoint.response import Answer
 from mmevol.evolve.ask import RoundAsker, SeedJudge, rewrite, seed_versions
+from mmevol.evolve.direction import direction
 from mmevol.evolve.eliminate import outcome_of, text_of
 from mmevol.preview.tokens import CHARACTERS, image_tokens, text_tokens
 from mmevol.records import SeedRecord, Version, digest, fraction
@@ -259,7 +260,7 @@ class Evolver:
     async def _evolve(self, record: SeedRecord, name: str, evolution: Evolution) -> list[int]:
         evolver = self.asker(evolution.endpoint)
         by = evolution.judge
-        judges = [self.asker(j.endpoint) for j in (by, by and by.second) if j]
+        judges: list[Asker] = [self.asker(j.endpoint) for j in (by, by and by.second) if j]
         if by and by.seeds:
             self.forecast.round = 0
             first = SeedJudge(self.study.ask_settings(name, 0), evolver, judges[:1])
@@ -271,11 +272,11 @@ class Evolver:
             asker = RoundAsker(self.study.ask_settings(name, round_), evolver, judges)
             candidates, _ = await asker.record((record, [v for v, _ in lines]))
             history = {v.id: texts for v, texts in lines}
-            thresholds = self.study.eliminate_settings(name, round_).thresholds
+            elimination = self.study.eliminate_settings(name, round_)
             lines, count = [], 0
             for c in candidates:
                 texts = [*history[c.parent.id], text_of(c.parent.qa)]
-                survived = c.version is not None and outcome_of(c, texts, thresholds).outcome == "survived"
+                survived = c.version is not None and outcome_of(c, texts, elimination).outcome == "survived"
                 lines.append((c.version, texts) if survived and c.version else (c.parent, texts[:-1]))
                 count += survived
             survivors.append(count)
@@ -287,6 +288,6 @@ class Evolver:
         calls = sum(c.requests for place, c in cells.items() if place.evolution == evolution.calls.same_as)
         settings, self.forecast.round = self.study.scratch_settings(name), 1
         parents = seed_versions(record)[: settings.qas_per_request]
-        await rewrite(self.asker(evolution.endpoint), record, parents, "fresh", settings, draw=1, attempts=1)
+        await rewrite(self.asker(evolution.endpoint), record, parents, direction("fresh"), settings, draw=1, attempts=1)
         place = Place(name, 1, "fresh", evolution.endpoint)
         cells[place] = Cell(**{k: v * calls for k, v in asdict(cells[place]).items()})

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from mmevol.config import Identity
 from mmevol.endpoint.prompt import Picture, Prompt
+from mmevol.evolve import direction as directions
 from mmevol.evolve import prompts
 from mmevol.evolve.ask import seed_versions
 from mmevol.records import DIRECTIONS, QA, SeedRecord
@@ -23,12 +24,12 @@ def sent(prompt: Prompt) -> str:
 
 def evolve(of: SeedRecord, direction: str, question: str) -> str:
     (parent,) = seed_versions(of.model_copy(update={"qas": [QA(question=question, answer="red")]}))
-    return sent(prompts.evolve(of, Picture("a.png", of.key), [parent], direction, ()))
+    return sent(prompts.evolve(of, Picture("a.png", of.key), [parent], directions.direction(direction), {}, ()))
 
 
 def judge(of: SeedRecord, question: str) -> str:
     qa = QA(question=question, answer="red")
-    return sent(prompts.judge(of, Picture("a.png", of.key), "reasoning", [("i", qa, qa)], ()))
+    return sent(prompts.judge(of, Picture("a.png", of.key), "reasoning", "reasoning", [("i", qa, qa)], ()))
 
 
 def common(a: str, b: str) -> str:
@@ -38,7 +39,7 @@ def common(a: str, b: str) -> str:
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_two_records_share_all_but_picture_and_block(direction: str) -> None:
     shared = common(evolve(record("a"), direction, "What?"), evolve(record("b"), direction, "What?"))
-    assert prompts.instructions(direction) in shared
+    assert directions.direction(direction).instructions in shared
     assert shared.endswith("<")
 
 
@@ -57,5 +58,7 @@ def test_two_requests_about_a_record_share_picture_caption_and_boxes_too() -> No
 
 def test_all_roles_begin_alike() -> None:
     texts = [evolve(record("a"), "reasoning", "?"), judge(record("a"), "?"), sent(prompts.blind("i", "?", [], ()))]
-    first = prompts.evolve(record("a"), None, [], "reasoning", ()).messages(WHO, None)[0]["content"]
+    first = prompts.evolve(record("a"), None, [], directions.direction("reasoning"), {}, ()).messages(WHO, None)[0][
+        "content"
+    ]
     assert all(text.startswith(first) for text in texts)

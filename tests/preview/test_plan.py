@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RECORDS, Make
+from builder import RECORDS, Make
 from mmevol.config.study import Study
 from mmevol.preview.forecast import Assumed, Cell, Evolver, Forecast, Forecaster, Place, typical
 from mmevol.preview.plan import Plan, make

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MARKUP, Make
+from builder import MARKUP, Make
 from mmevol.config import Run
 from mmevol.config.study import Study
 from mmevol.endpoint.client import Outage

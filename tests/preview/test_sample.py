@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import RECORDS, Make
+from builder import RECORDS, Make
 from mmevol.preview.sample import sample, source_of
 from mmevol.records import BadInput, SeedRecord
 from mmevol.seeds.audit import audit

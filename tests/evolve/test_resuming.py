@@ -177,3 +177,41 @@ def test_kill_9_in_the_middle_changes_no_byte_and_asks_only_what_was_in_flight_a
     killed.ask()
     assert killed.data() == whole.data()
     assert total <= len(server.heard) <= total + kills * 8 * 2  # evolver and judge have 8 in flight each
+
+
+def test_a_budget_counts_over_rounds_and_runs_of_the_shard(shard: Make, server: Server) -> None:
+    s = shard(budget=Budget(requests=20))
+    s.ask()
+    s.eliminate()
+    first = s.usage()["asked"]
+    left = 20 - first
+    for spent_by_round_2 in (left, left):  # run again without raising it, nothing more is asked
+        with pytest.raises(Outage, match=r"\(20 of 20, \d+ of it before this run\) after \d of 3 records") as caught:
+            s.ask(2)
+        assert "raise evolve.budget.requests" in str(caught.value)
+        assert len(server.heard) - first == spent_by_round_2
+    s.budget = Budget(requests=1000)
+    s.ask(2)
+    s.eliminate(2)
+    assert s.usage(2)["asked"] == len(server.heard) - first
+
+
+def test_a_budget_counts_what_curation_and_other_evolutions_have_spent(shard: Make, server: Server) -> None:
+    s = shard(budget=Budget(money=1.0))
+    row = {"asked": 3, "input_tokens": 10, "output_tokens": 5, "money": 0.6}
+    (s.root / "seeds/usage").mkdir(parents=True)
+    (s.root / "seeds/usage/0.runs.json").write_text(json.dumps([{"endpoints": [row]}]))
+    (s.root / "seeds/usage/1.runs.json").write_text(json.dumps([{"endpoints": [row | {"money": 5}]}]))  # another shard
+    other = s.root / "evolve/other/round_1/usage"
+    other.mkdir(parents=True)
+    (other / "0.runs.json").write_text(json.dumps([{"endpoints": [row | {"money": 0.3}]}, {"endpoints": []}]))
+    assert s.ask()
+    (other / "0.runs.json").write_text(json.dumps([{"endpoints": [row | {"money": 0.5}]}]))
+    again = shard(budget=Budget(money=1.0))
+    (again.root / "seeds").symlink_to(s.root / "seeds")
+    (again.root / "evolve").mkdir()
+    (again.root / "evolve/other").symlink_to(s.root / "evolve/other")
+    heard = len(server.heard)
+    with pytest.raises(Outage, match=r"evolve\.budget\.money of this shard is spent \(1\.1 of 1"):
+        again.ask()
+    assert len(server.heard) == heard

@@ -36,6 +36,41 @@ for name, room in {
 
 
 @app.command()
+def plan(
+    study: Annotated[Path, typer.Argument(help="study file")] = Path("config/config.yaml"),
+    machines: Annotated[int, typer.Option(min=1, help="that will run its jobs")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="figures for a program, not a table")] = False,
+) -> None:
+    """Say what a study will take before anything is asked: requests, tokens, money, time, disk."""
+    from mmevol.config.resolve import load
+    from mmevol.preview.plan import make
+    from mmevol.preview.report import figures, show
+    from mmevol.preview.sample import source_of
+
+    of = load(study)
+    with source_of(of) as source:
+        made = make(of, source, machines=machines)
+    print(figures(made)) if as_json else show(made)
+
+
+@app.command()
+def preview(
+    study: Annotated[Path, typer.Argument(help="study file")] = Path("config/config.yaml"),
+    n: Annotated[int, typer.Option("-n", min=1, help="records, the first in hash order")] = 12,
+    evolution: Annotated[str | None, typer.Option(help="which one; else the first that rewrites")] = None,
+    out: Annotated[Path, typer.Option(help="the page that is written")] = Path("preview.html"),
+    machines: Annotated[int, typer.Option(min=1, help="that will run the full study")] = 1,
+) -> None:
+    """Evolve a few records and write one HTML page with their lineages and what the full run will take."""
+    from mmevol.config.resolve import load
+    from mmevol.preview.preview import preview as make
+    from mmevol.preview.report import show
+
+    show(make(load(study), n=n, evolution=evolution, out=out, machines=machines))
+    print(f"\npage: {out}")
+
+
+@app.command()
 def status(
     study: Annotated[Path, typer.Argument(help="study file, or its folder below results/")] = Path(
         "config/config.yaml"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmevol.disk import at
 from mmevol.owner import process_start
-from mmevol.records import BadInput, Candidate, Frontier, Outcome, Record, SeedRecord, canonical, digest
+from mmevol.records import BadInput, Candidate, Frontier, Outcome, Record, SeedRecord, canonical, digest, fraction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,6 +77,11 @@ def bucket_of(key: str) -> int:
 def order_of(key: str) -> tuple[int, str]:
     """The order of records in every file: by bucket, then key, so that shards one after the other are in order too."""
     return bucket_of(key), key
+
+
+def rank_of(seed: int, key: str) -> float:
+    """The place of a record in hash order, 0..1: what is kept by `seeds.limit`, planned by, and evolved first under a target."""
+    return fraction(seed, "limit", key)
 
 
 def shard_of(key: str, shards: int) -> int:

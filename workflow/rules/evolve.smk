@@ -6,6 +6,7 @@ e = f"{R}/evolve/{{evolution}}"
 rule evolve_judge_seeds:
     input:
         seeds=shard_files,
+        taken=lambda w: study.taken(w.evolution, w.shard),
         turn=lambda w: ancient(study.bucket_turn(w.evolution, 0, w.shard)),
     output:
         candidates=f"{e}/round_0/candidates/{{shard}}.parquet",
@@ -23,11 +24,12 @@ rule evolve_judge_seeds:
         runtime=lambda w, attempt: 240 * attempt,
     params:
         settings=lambda w: study.ask_settings(w.evolution, 0).dump(),
+        taken=lambda w, input: f"--frontier {input.taken}" if input.taken else "",
     message:
         "{wildcards.evolution}: judging the seeds (shard {wildcards.shard})"
     shell:
         "mmevol evolve ask --settings {params.settings:q} --shard {wildcards.shard} --seeds {input.seeds}"
-        " --out {output.candidates} --usage {output.usage} > {log} 2>&1"
+        " {params.taken} --out {output.candidates} --usage {output.usage} > {log} 2>&1"
 
 
 rule evolve_ask:

@@ -5,9 +5,9 @@ import: the Snakefile parses with it.
 """
 
 from mmevol.config.commands import AskSettings, CurateSettings, EliminateSettings, Run, ScratchSettings
-from mmevol.config.endpoints import Batch, Connection, Endpoint, Faults, Identity, Limits, Prices
+from mmevol.config.endpoints import Batch, Connection, Endpoint, Faults, Identity, ImageTokens, Limits, Prices
 from mmevol.config.evaluate import BENCHMARKS, DISPLAY, Benchmark, Evaluate
-from mmevol.config.evolve import Blind, Budget, Eliminate, Evolution, Evolve, Judge
+from mmevol.config.evolve import Blind, Budget, Eliminate, Evolution, Evolve, Judge, Target
 from mmevol.config.publish import FIGURES, Figure, Publish
 from mmevol.config.section import Fraction, Name, Section
 from mmevol.config.seeds import Curate, Seeds
@@ -34,6 +34,7 @@ __all__ = [
     "Figure",
     "Fraction",
     "Identity",
+    "ImageTokens",
     "Judge",
     "Limits",
     "Name",
@@ -43,4 +44,5 @@ __all__ = [
     "ScratchSettings",
     "Section",
     "Seeds",
+    "Target",
 ]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mmevol.config.directions import Plugin
 from mmevol.config.endpoints import Connection, Identity
-from mmevol.config.evolve import Budget, Eliminate, Evolution, Judge
+from mmevol.config.evolve import Budget, Eliminate, Evolution, Judge, Target
 from mmevol.config.section import Fraction, Name, Section, Settings
 from mmevol.config.train import Checkpoints, Entry, Model, Recipe, Train, WarmTower
 
@@ -61,7 +61,7 @@ class CurateSettings(Settings):
 
 
 class AskSettings(Settings):
-    """`evolve ask`: one round of one shard; no threshold is in it."""
+    """`evolve ask`: one round of one shard. Thresholds are in it only where round 1 is to stop at a target."""
 
     version: int = 2
     seed: int
@@ -78,6 +78,8 @@ class AskSettings(Settings):
     second_identity: Identity | None = None
     plugins: list[Plugin] = Field(default=[], description="the directions that are the study's own")
     images_root: str | None = None
+    target: Target | None = None
+    elimination: "EliminateSettings | None" = None
 
     def asked(self) -> Iterator[tuple[Name, Identity]]:
         """The endpoints by role: the evolver, then one or two judges."""

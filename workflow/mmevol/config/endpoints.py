@@ -28,14 +28,31 @@ class Faults(Section):
     drop: Fraction = Field(default=0, description="connections that break off")
 
 
+class ImageTokens(Section):
+    """How many prompt tokens the provider counts for a picture. The defaults are OpenAI's for gpt-4o and its like."""
+
+    base: int = Field(default=85, ge=0, description="of every picture; with `tile: 0` a constant. gpt-4o-mini: 2833")
+    tile: int = Field(
+        default=170,
+        ge=0,
+        description="of each 512 px tile, unless `image_detail` is low; counted after OpenAI's own resize. gpt-4o-mini: 5667",
+    )
+    patch: int | None = Field(
+        default=None,
+        gt=0,
+        description="side in px of a patch that is one token, in place of tiles (28 for Qwen2-VL and Qwen2.5-VL)",
+    )
+
+
 class Prices(Section):
-    """Money for a million tokens, in ``currency``."""
+    """Money for a million tokens, in ``currency``, and how pictures count. Only sums are made with it; it changes no data."""
 
     input: float = Field(default=0, ge=0, description="of prompt tokens")
     cached_input: float = Field(default=0, ge=0, description="of prompt tokens that the provider had cached")
     output: float = Field(default=0, ge=0, description="of completion tokens")
     batch: float = Field(default=1, ge=0, le=1, description="part of the price that batches cost; 0.5 at OpenAI")
     currency: str = Field(default="USD", description="name of the money; nothing is converted")
+    image: ImageTokens = ImageTokens()
 
 
 class Limits(Section):

@@ -155,7 +155,8 @@ class Evolution(Section):
 
 
 class Budget(Section):
-    """Hard stop of the whole evolution; divided by shards. A fact of the run, not of the data."""
+    """Hard stop of everything that is asked for the dataset: curation, all evolutions and rounds, and earlier runs, by the usage
+    files below ``results/``. Divided by shards. A fact of the run, not of the data."""
 
     requests: int | None = Field(default=None, gt=0, description="that are sent; answers from the store are free")
     tokens: int | None = Field(default=None, gt=0, description="prompt and completion")
@@ -170,6 +171,20 @@ class Budget(Section):
         )
 
 
+class Target(Section):
+    """How much data is wanted: records are taken in hash order until there is enough, and no more are asked about."""
+
+    survivors: int = Field(
+        gt=0,
+        description="Q&A that survive round 1, divided by shards; the later rounds evolve the records that were taken. A shard's "
+        "last record is kept whole; another number of shards cuts elsewhere",
+    )
+
+    def share(self, shard: int, shards: int) -> int:
+        """The part of one shard; the parts add up."""
+        return self.survivors * (shard + 1) // shards - self.survivors * shard // shards
+
+
 class Evolve(Section):
     """The evolutions of the study."""
 
@@ -178,11 +193,14 @@ class Evolve(Section):
         description="jobs a round, a power of two up to 256: 4 on a laptop, 256 for 163 thousand records; the data are the same",
     )
     budget: Budget = Field(
-        default=Budget(), description="stops a job that has asked that much; each round gives every shard its part anew"
+        default=Budget(), description="a shard that has spent its part stops, resumable, and says how far it got"
     )
     direction_plugins: list[Named] = Field(
         default=[],
         description="your own (docs/directions.md), by folder (written with a slash) or entry point; their code runs",
+    )
+    target: Target | None = Field(
+        default=None, description="of every evolution that rewrites; unset: all records are evolved"
     )
     evolutions: dict[Name, Evolution] = Field(
         default={}, description="ways to evolve, by name; add one for an ablation, `like:` another"

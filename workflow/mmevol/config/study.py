@@ -135,12 +135,23 @@ class Study(Section):
 
     def bucket_turn(self, evolution: str, round_: int, shard: int | str) -> list[str]:
         """Of the jobs that meet in a shard's buckets, the one before this one, unless the frontier says so already."""
-        names = list(self.evolve.evolutions)
-        if round_ == 1 and self._judges_seeds(evolution):
-            return [self.round_file(evolution, 0, "candidates", shard)]
-        if round_ > 1 or not (before := names[: names.index(evolution)]):
+        order = [(name, r) for name in self.evolve.evolutions for r in self._asked(name)]
+        place = order.index((evolution, round_))
+        if place == 0 or (round_ > 1 and order[place - 1] == (evolution, round_ - 1)):
             return []
-        return [self.round_file(before[-1], self.rounds(before[-1])[-1], "candidates", shard)]
+        return [self.round_file(*order[place - 1], "candidates", shard)]
+
+    def _asked(self, evolution: str) -> list[int]:
+        """The rounds of an evolution in the order in which a shard's jobs ask. The seeds are judged first, but with a target
+        only once round 1 has taken its records."""
+        rounds = list(self.rounds(evolution))
+        if not self._judges_seeds(evolution):
+            return rounds
+        return [1, 0, *rounds[1:]] if self.evolve.target else [0, *rounds]
+
+    def taken(self, evolution: str, shard: int | str) -> list[str]:
+        """The frontier that says which records a shard has taken, where the study has a target."""
+        return self.frontier(evolution, 1, shard) if self.evolve.target else []
 
     def matched_ledgers(self, evolution: str, shard: int | str) -> list[str]:
         """The ledgers of the evolution whose calls this one matches."""
@@ -291,6 +302,7 @@ class Study(Section):
         """Of `evolve ask`. Round 0 judges the seeds, by the first judge."""
         e = self.evolve.evolutions[evolution]
         judge = e.judge.model_copy(update={"second": None}) if e.judge and round_ == 0 else e.judge
+        target = self.evolve.target if round_ == 1 else None
         return AskSettings(
             seed=self.seed,
             shards=self.evolve.shards,
@@ -306,6 +318,8 @@ class Study(Section):
             second_identity=self.identity(judge.second.endpoint) if judge and judge.second else None,
             plugins=[p for p in self.evolve.direction_plugins if p.name in e.directions and round_ > 0],
             images_root=self.images_root,
+            target=target,
+            elimination=self.eliminate_settings(evolution, round_) if target else None,
         )
 
     def scratch_settings(self, evolution: str) -> ScratchSettings:

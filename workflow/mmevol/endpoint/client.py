@@ -19,7 +19,8 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 import orjson
 
-from mmevol.config import Budget, Connection, Identity, Run
+from mmevol.config import Connection, Identity, Run
+from mmevol.endpoint.budget import NOTHING, spent_before
 from mmevol.endpoint.embedded import EmbeddedTeacher
 from mmevol.endpoint.limits import Limiter, Sent
 from mmevol.endpoint.response import Answer, filtered, read_answer, retry_after
@@ -30,7 +31,6 @@ from mmevol.records import BadInput, canonical
 if TYPE_CHECKING:
     from mmevol.endpoint.batch import Batches
 
-NO_LIMIT = Budget()
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SENT_IF_SET = ("temperature", "top_p", "seed", "reasoning_effort")
 """Fields of an identity that are sent under their own names, and left out where they are None."""
@@ -140,6 +140,7 @@ class Client:
             if isinstance(answer, Answer):
                 self._limiter.answered(sent, answer.input_tokens + answer.output_tokens)
                 self._last_answer = time.monotonic()
+                self.usage.waited += self._last_answer - sent.at
                 return answer
             if answer > patience:
                 raise Outage(f"endpoint {self.name} asks to wait for {answer:.0f} s; run again then to resume")
@@ -272,6 +273,7 @@ class Clients:
         """`usage`: the file that says what the job cost; `beat`: told the same while it goes on."""
         self.run, self.budget = run, run.budget.share(shards)
         self.clients: list[Client] = []
+        self._before = spent_before(usage) if usage else NOTHING
         self._runs, self._beat = Runs(usage) if usage else None, beat
         self._began = time.monotonic()
         self._limiters: dict[str, Limiter] = {}
@@ -357,23 +359,39 @@ class Clients:
         return sum(c.usage.money(c.connection.prices) for c in self.clients)
 
     async def check_budget(self) -> None:
-        """Raises `Outage` when a budget is spent, once the answers that are on their way have come and are kept."""
-        if self.budget == NO_LIMIT:
+        """Raises `Outage` when a budget is spent, by this job and all that the shard asked before, once the answers that are on
+        their way have come and are kept."""
+        limits = {name: limit for name, limit in self.budget.model_dump().items() if limit is not None}
+        if not limits:
             return
-        used = [c.usage for c in self.clients]
-        spent = {
-            "requests": sum(u.asked for u in used) + self._in_flight(),
-            "tokens": sum(u.input_tokens + u.output_tokens for u in used),
-            "money": self.money(),
-        }
-        for name, limit in self.budget.model_dump().items():
-            if limit is not None and spent[name] >= limit:
+        spent = self._spent()
+        spent["requests"] += self._in_flight()
+        for name, limit in limits.items():
+            if spent[name] >= limit:
                 with self.parked():
                     while self._in_flight():
                         await asyncio.sleep(0.05)
-                raise Outage(
-                    f"evolve.budget.{name} of this shard is spent ({spent[name]:g} of {limit:g}); raise it to go on"
-                )
+                raise Outage(self._stopped(name, limit))
+
+    def _spent(self) -> dict[str, float]:
+        """What the shard has spent, before this run and in it."""
+        used = [c.usage for c in self.clients]
+        return {
+            "requests": self._before["requests"] + sum(u.asked for u in used),
+            "tokens": self._before["tokens"] + sum(u.input_tokens + u.output_tokens for u in used),
+            "money": self._before["money"] + self.money(),
+        }
+
+    def _stopped(self, name: str, limit: float) -> str:
+        """What a person reads when a budget is spent."""
+        all_, before = self._spent()[name], self._before[name]
+        earlier = f", {before:g} of it before this run" if before else ""
+        total = f" of {self._beat.total:,}" if self._beat and self._beat.total else ""
+        far = f" after {self._beat.done:,}{total} {self._beat.unit} of this job" if self._beat else ""
+        return (
+            f"evolve.budget.{name} of this shard is spent ({all_:g} of {limit:g}{earlier}){far}; all answers are kept:"
+            f" raise evolve.budget.{name}, which is divided by shards, and run again to go on"
+        )
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -23,7 +23,8 @@ WHO = ("endpoint", "model", "currency")
 
 @dataclass
 class Usage:
-    """What one endpoint was asked. ``errors``: failed sendings by kind, and answers that were cut, filtered or refused."""
+    """What one endpoint was asked. ``waited``: seconds that the answers took, added up. ``errors``: failed sendings by kind, and
+    answers that were cut, filtered or refused."""
 
     asked: int = 0
     from_store: int = 0
@@ -31,6 +32,7 @@ class Usage:
     cached_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    waited: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
 
     def count(self, answer: Answer) -> None:

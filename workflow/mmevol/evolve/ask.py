@@ -6,7 +6,7 @@ stream through in order of their key, many at a time; what comes out is in that 
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +22,7 @@ from mmevol.evolve.blind import answered_blind
 from mmevol.evolve.checks import read_candidate
 from mmevol.evolve.direction import Direction, direction
 from mmevol.evolve.judge import verdicts
+from mmevol.evolve.target import last_taken
 from mmevol.progress import Heartbeat
 from mmevol.records import (
     QA,
@@ -36,7 +37,7 @@ from mmevol.records import (
     qa_id,
 )
 from mmevol.replies import ReplyStore
-from mmevol.store import buckets_of, read_dicts, read_rows, replacing, write_json, writing
+from mmevol.store import buckets_of, rank_of, read_dicts, read_rows, replacing, write_json, writing
 
 
 def draw_direction(weights: dict[str, float], seed: int, record: str, round_: int) -> str:
@@ -246,12 +247,42 @@ def requests_of(askers: list[Asker]) -> dict[str, int]:
     return dict(counted) | {f"second {task}": n for asker in askers[2:] for task, n in asker.requests.items()}
 
 
+def parents_of(settings: AskSettings, seeds: Path, frontier: Path | None) -> Iterator[tuple[SeedRecord, list[Version]]]:
+    """What a round asks about: each record with its parents. Round 0 judges seeds, of the records in `frontier` if it is given."""
+    pairs = with_frontier(seeds, frontier)
+    return ((record, seed_versions(record)) for record, _ in pairs) if settings.round == 0 else pairs
+
+
+async def _taken(
+    settings: AskSettings, seeds: Path, worker: RoundAsker, share: int, width: int, survived: Callable[[int], None]
+) -> Iterator[tuple[SeedRecord, list[Version]]]:
+    """The records that a shard with a target takes. They have been asked about; the counts begin anew."""
+    assert settings.elimination
+    last = await last_taken(
+        lambda: with_frontier(seeds, None),
+        worker.record,
+        seed=settings.seed,
+        share=share,
+        elimination=settings.elimination,
+        width=width,
+        survived=survived,
+    )
+    for asker in (worker.evolver, *worker.judges):
+        asker.requests.clear()
+    return (pair for pair in with_frontier(seeds, None) if rank_of(settings.seed, pair[0].key) <= last)
+
+
 async def _ask(
     settings: AskSettings, run: Run, *, shard: int, seeds: Path, frontier: Path | None, out: Path, usage: Path
 ) -> None:
     job = f"evolve/{out.parent.parent.parent.name}/round_{settings.round}/{shard}"
-    total = records_in(seeds, frontier)
-    with ReplyStore(buckets_of(shard, settings.shards), job=job) as store, Heartbeat(run, job=job, total=total) as beat:
+    share = settings.target.share(shard, settings.shards) if settings.target else None
+    total = records_in(seeds, frontier) if share is None else share
+    unit = "records" if share is None else "survivors"
+    with (
+        ReplyStore(buckets_of(shard, settings.shards), job=job) as store,
+        Heartbeat(run, job=job, total=total, unit=unit) as beat,
+    ):
         async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
             pictures = Pictures(store)
             askers = [Asker(clients.client(name, who), store, pictures) for name, who in settings.asked()]
@@ -262,12 +293,18 @@ async def _ask(
                 replacing(tries_of(out)) as temporary,
                 open(temporary, "w", encoding="utf-8") as log,
             ):
-                async for candidates, tries in in_order(with_frontier(seeds, frontier), worker.record, width):
+                parents = parents_of(settings, seeds, frontier)
+                if share is not None:
+                    parents = await _taken(settings, seeds, worker, share, width, beat.advance)
+                async for candidates, tries in in_order(parents, worker.record, width):
                     for candidate in candidates:
                         add(candidate)
                     if settings.evolver_identity.provider == "embedded":
                         log.writelines(canonical(asdict(t)) + "\n" for t in tries)
-                    beat.advance(1)
+                    beat.advance(1 if share is None else 0)
+            if share is not None:  # all that was written came from the store a moment after it was asked
+                for asker in askers:
+                    asker.client.usage.from_store -= asker.requests.total()
             write_json(out.with_suffix(".json"), {"requests": requests_of(askers)})
 
 

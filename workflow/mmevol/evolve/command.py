@@ -19,7 +19,10 @@ def ask_command(
     out: Out,
     usage: Usage,
     frontier: Annotated[
-        Path | None, typer.Option("--frontier", help="of the round before; none in rounds 0 and 1")
+        Path | None,
+        typer.Option(
+            "--frontier", help="of the round before; none in round 1; in round 0 of round 1, where there is a target"
+        ),
     ] = None,
     run: RunText = "{}",
 ) -> None:

@@ -1,7 +1,7 @@
 """The evolved dataset: every version with its lineage, verdicts and outcome, and the LLaVA file made of what survived."""
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,10 @@ def candidate_row(record: SeedRecord, c: Candidate, o: Outcome) -> dict[str, Any
 
 
 def lineages(seeds: Path, rounds: Iterable[Round]) -> Iterator[tuple[SeedRecord, list[dict[str, Any]]]]:
-    """Each record of a shard with all rows of its lineage: seeds first, then round by round, each sorted by id."""
+    """Each record of a shard with all rows of its lineage: seeds first, then round by round, each sorted by id.
+
+    Records that the first round has not are left out: a target was reached without them.
+    """
     streams = [
         groupby(
             zip(read_rows(candidates, "candidate"), read_rows(outcomes, "outcome"), strict=True),
@@ -50,16 +53,18 @@ def lineages(seeds: Path, rounds: Iterable[Round]) -> Iterator[tuple[SeedRecord,
         )
         for candidates, outcomes in rounds
     ]
+    first, *later = streams
+    ahead = next(first, None)
     for record in read_rows(seeds, "seed"):
-        versions = seed_versions(record)
-        if not versions:
+        if ahead is None or ahead[0] != record.key:
             continue
-        rows = [_row(record, v, "seed", "", {"verdicts": [], "prompt": "", "model": ""}) for v in versions]
-        for stream in streams:
-            name, pairs = next(stream)
+        rows = [_row(record, v, "seed", "", {"verdicts": [], "prompt": "", "model": ""}) for v in seed_versions(record)]
+        for name, pairs in chain([ahead], (next(stream) for stream in later)):
             assert name == record.key, f"a round is about {name} where the seeds have {record.key}"
             rows += sorted((candidate_row(record, c, o) for c, o in pairs), key=lambda row: (row["round"], row["id"]))
         yield record, rows
+        ahead = next(first, None)
+    assert ahead is None, f"a round is about {ahead[0]}, which {seeds} has not, or elsewhere"
 
 
 def llava_samples(record: SeedRecord, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

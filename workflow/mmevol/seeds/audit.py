@@ -8,7 +8,7 @@ import hashlib
 import heapq
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
@@ -21,7 +21,7 @@ from PIL import Image
 from mmevol.config.commands import AuditSettings
 from mmevol.records import BadInput, SeedRecord, digest, fraction
 from mmevol.seeds import reader
-from mmevol.store import order_of, shard_of, write_json, write_rows
+from mmevol.store import order_of, rank_of, shard_of, write_json, write_rows
 
 REPORTED = 20
 """Problems that are collected before the audit gives up."""
@@ -96,11 +96,40 @@ def open_picture(root: Path, image: str, where: str) -> tuple[str, int, int]:
     return hashlib.sha256(data).hexdigest(), width, height
 
 
+def taken(settings: AuditSettings, path: Path) -> Iterator[tuple[int, reader.Raw]]:
+    """The raw records that the study takes: all, or `limit` of them in hash order."""
+    limit, seed = settings.limit, settings.seed
+    if limit is None:
+        yield from reader.read(path)
+        return
+    ranks = (rank_of(seed, reader.key(raw)) for _, raw in reader.read(path))
+    last = max(heapq.nsmallest(limit, ranks), default=0.0)
+    yield from (pair for pair in reader.read(path) if rank_of(seed, reader.key(pair[1])) <= last)
+
+
+def some(settings: AuditSettings, path: Path, root: Path | None, keys: Collection[str]) -> list[SeedRecord]:
+    """The records of these keys as the whole audit would see them, in order; those that it would exclude are missing.
+
+    Raises `BadInput` as the audit does.
+    """
+    auditor = _Auditor(settings, path, root, spool=Path(), only=keys)  # nothing is spooled
+    found = [record for _, record in auditor.looked_at()]
+    auditor.problems.stop()
+    return sorted(found, key=lambda record: order_of(record.key))
+
+
 class _Auditor:
     """One audit: its counts, its problems and the spool of what passed."""
 
-    def __init__(self, settings: AuditSettings, path: Path, root: Path | None, spool: Path) -> None:
-        self.settings, self.path, self.root, self.spool = settings, path, root, spool
+    def __init__(
+        self,
+        settings: AuditSettings,
+        path: Path,
+        root: Path | None,
+        spool: Path,
+        only: Collection[str] | None = None,
+    ) -> None:
+        self.settings, self.path, self.root, self.spool, self.only = settings, path, root, spool, only
         self.problems, self.counts, self.excluded = (
             Problems(path),
             Counter[str](),
@@ -113,14 +142,11 @@ class _Auditor:
         }
 
     def kept(self) -> Iterator[tuple[int, reader.Raw]]:
-        """The raw records that the study takes: all, or `limit` of them in hash order."""
-        limit, seed = self.settings.limit, self.settings.seed
-        if limit is None:
-            yield from reader.read(self.path)
-            return
-        ranks = (fraction(seed, "limit", reader.key(raw)) for _, raw in reader.read(self.path))
-        last = max(heapq.nsmallest(limit, ranks), default=0.0)
-        yield from (pair for pair in reader.read(self.path) if fraction(seed, "limit", reader.key(pair[1])) <= last)
+        """The raw records that are looked at: those named, all, or `limit` of them in hash order."""
+        if self.only is None:
+            yield from taken(self.settings, self.path)
+        else:
+            yield from (pair for pair in reader.read(self.path) if reader.key(pair[1]) in self.only)
 
     def place(self, number: int, key: str) -> str:
         """How messages call a record."""

@@ -1,0 +1,5 @@
+"""The study that the tests of this folder plan and preview."""
+
+from builder import study
+
+__all__ = ["study"]

@@ -23,9 +23,8 @@ from mmevol.records import Request
 from scripted import Reply, Server, connection, identity
 
 counts = st.integers(0, 10**12)
-usages = st.builds(
-    Usage, counts, counts, counts, counts, counts, counts, st.dictionaries(st.sampled_from(["429", "timeout"]), counts)
-)
+errors = st.dictionaries(st.sampled_from(["429", "timeout"]), counts)
+usages = st.builds(Usage, counts, counts, counts, counts, counts, errors=errors)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("mn"), usages)))

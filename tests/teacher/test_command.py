@@ -80,7 +80,7 @@ def test_the_url_goes_to_a_descriptor() -> None:
 
 def test_the_commands_load_no_server() -> None:
     code = (
-        "import sys, mmevol.teacher.command; print([m for m in ('aiohttp', 'orjson', 'pyarrow') if m in sys.modules])"
+        "import sys, mmevol.teacher.command; print([m for m in ('aiohttp', 'openai', 'pyarrow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,6 +1,7 @@
 """The test study as a user runs it: complete, closed ledgers, and reruns that do only what depends on a change."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -37,14 +38,15 @@ def predictions(place: Place) -> dict[tuple[str, ...], str]:
 
 
 def judged(place: Place) -> set[tuple[str, str]]:
-    """Benchmark and text of every prediction that a benchmark's judge was asked about."""
+    """Benchmark and text of every prediction that a benchmark's judge was asked about, of those that it reads as they are: the
+    official code puts numbers and control characters in another form."""
     found = set()
     for benchmark in place.study["evaluate"]["benchmarks"]:
         bucket = bucket_of(f"benchmark/{benchmark}")
         with ReplyStore([bucket], job="test", root=place.folder / "replies") as store:
             kept = [store.get(bucket, bytes.fromhex(request["key"])) for request in place.requests()]
         found |= {(benchmark, k["request"]["data"]["prediction"].strip()) for k in kept if k}
-    return found
+    return {(benchmark, text) for benchmark, text in found if re.fullmatch("[A-Za-z ]+", text)}
 
 
 def test_every_table_and_figure_is_there(done: Place) -> None:

@@ -37,7 +37,8 @@ lint: setup
 
 test: lint
 	-@$(MAKE) --no-print-directory $(VENV)/.smoke
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto -m 'not workflow'
+	$(BIN)/pytest -m workflow
 
 bench: setup
 	$(BIN)/python benchmarks/run.py $(SECTIONS)

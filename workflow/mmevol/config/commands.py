@@ -112,6 +112,7 @@ class EliminateSettings(Settings):
 class DatasetSettings(Settings):
     """`evolve dataset`: the files of one evolution, and what its card says of it."""
 
+    version: int = 2
     study: str
     evolution: Name
     shards: int = 1

@@ -24,7 +24,7 @@ from typing import Any
 from mmevol.config.resolve import resolve
 from mmevol.config.study import Study
 from mmevol.records import Request
-from mmevol.replies import frames
+from mmevol.segments import frames
 from mmevol.teacher.answer import answer
 from mmevol.teacher.nouns import THINGS, plural
 

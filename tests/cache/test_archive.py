@@ -39,6 +39,7 @@ class Place:
     url: str
     shards: int = 2
     name: str = "small"
+    target: int = 0
 
     @property
     def study(self) -> Study:
@@ -51,6 +52,8 @@ class Place:
             "seeds": {"source": "seeds.jsonl", "images_root": "pictures", "curate": {"endpoint": "evolver"}},
             "evolve": {"shards": self.shards, "evolutions": {"full": evolution, "fresh": fresh}},
         }
+        if self.target:
+            raw["evolve"] |= {"target": {"survivors": self.target}}
         return resolve(raw, "small.yaml")
 
     def prepare(self, records: list[SeedRecord]) -> None:
@@ -72,9 +75,10 @@ class Place:
             usage = Path(f"usage/{shard}.json")
             audited = Path(f"{s.results}/seeds/audited/{shard}.parquet")
             curate(s.curate_settings(), run, shard=shard, records=audited, out=seeds, usage=usage)
-            for n in (0, 1, 2):
+            for n in (1, 0, 2) if self.target else (0, 1, 2):  # with a target, round 1 says whose seeds are judged
                 file = {k: Path(s.round_file("full", n, k, shard)) for k in ("candidates", "frontier", "ledger")}
-                before = next(map(Path, s.frontier("full", n - 1, shard)), None)
+                earlier = s.frontier("full", n - 1, shard) if n else s.taken("full", shard)
+                before = next(map(Path, earlier), None)
                 out = file["candidates"]
                 ask(s.ask_settings("full", n), run, shard=shard, seeds=seeds, frontier=before, out=out, usage=usage)
                 if n:
@@ -172,6 +176,21 @@ def test_a_study_is_made_again_from_its_archive_with_nobody_to_ask(
     again = tmp_path / "again.tar.zst"
     later.export(again)
     assert again.read_bytes() == archive.read_bytes()
+
+
+def test_a_study_with_a_target_rests_on_what_it_took(
+    endpoint: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MMEVOL_REPLIES", "MMEVOL_RESULTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    first, later = (Place(tmp_path / n, url, target=4) for n, url in (("one", endpoint.base_url), ("two", NOWHERE)))
+    first.prepare(some_records())
+    data = first.run()
+    first.export(tmp_path / "answers.tar.zst")
+    later.prepare(some_records())
+    replay(tmp_path / "answers.tar.zst", Path("replies"))
+    assert later.run() == data
 
 
 def test_without_the_archive_the_same_run_would_have_failed(place: Place, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from mmevol.endpoint.client import Clients
 from mmevol.endpoint.images import image_key
 from mmevol.endpoint.prompt import Prompt, key_of
 from mmevol.endpoint.response import Answer
-from mmevol.evolve.ask import RoundAsker, SeedJudge, with_frontier
+from mmevol.evolve.ask import RoundAsker, SeedJudge, seed_versions, with_frontier
 from mmevol.evolve.scratch import calls_of, dealt, fresh
 from mmevol.records import BadInput
 from mmevol.replies import ReplyStore
@@ -78,14 +78,15 @@ class Walk:
 
     async def _rounds(self, name: str, shard: int, seeds: Path) -> None:
         judged = [0] if self.study.judged_seeds(name) else []
+        taken = self.study.taken(name, shard)
         for n in [*judged, *self.study.rounds(name)]:
             settings = self.study.ask_settings(name, n)
             judges = [j.endpoint for j in (settings.judge, settings.judge and settings.judge.second) if j]
             askers: list[Asker] = [self.askers[endpoint] for endpoint in judges]
             worker = (SeedJudge if n == 0 else RoundAsker)(settings, self.askers[settings.evolver], askers)
-            frontier = next(map(Path, self.study.frontier(name, n - 1, shard)), None)
-            for item in with_frontier(seeds, frontier):
-                await worker.record(item)
+            before = next(map(Path, taken if n < 2 else self.study.frontier(name, n - 1, shard)), None)
+            for record, versions in with_frontier(seeds, before):
+                await worker.record((record, seed_versions(record) if n < 2 else versions))
 
     async def _scratch(self, name: str, shard: int, seeds: Path) -> None:
         settings = self.study.scratch_settings(name)

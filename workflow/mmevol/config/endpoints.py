@@ -48,11 +48,18 @@ class Prices(Section):
     """Money for a million tokens, in ``currency``, and how pictures count. Only sums are made with it; it changes no data."""
 
     input: float = Field(default=0, ge=0, description="of prompt tokens")
-    cached_input: float = Field(default=0, ge=0, description="of prompt tokens that the provider had cached")
+    cached_input: float | None = Field(
+        default=None, ge=0, description="of prompt tokens that the provider had cached; unset: as `input`"
+    )
     output: float = Field(default=0, ge=0, description="of completion tokens")
     batch: float = Field(default=1, ge=0, le=1, description="part of the price that batches cost; 0.5 at OpenAI")
     currency: str = Field(default="USD", description="name of the money; nothing is converted")
     image: ImageTokens = ImageTokens()
+
+    @property
+    def cached(self) -> float:
+        """Of prompt tokens that the provider had cached."""
+        return self.input if self.cached_input is None else self.cached_input
 
 
 class Limits(Section):
@@ -202,8 +209,9 @@ class Connection(Section):
         """With the prices that its mode pays."""
         if self.mode == "online":
             return self
-        part = {n: getattr(self.prices, n) * self.prices.batch for n in ("input", "cached_input", "output")}
-        return self.model_copy(update={"prices": self.prices.model_copy(update=part)})
+        p = self.prices
+        part = {"input": p.input * p.batch, "cached_input": p.cached * p.batch, "output": p.output * p.batch}
+        return self.model_copy(update={"prices": p.model_copy(update=part)})
 
 
 class Endpoint(Identity, Connection):

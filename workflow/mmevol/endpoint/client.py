@@ -172,6 +172,8 @@ class Client:
                     raise self.unwelcome(response.status)
                 if response.status == 400 and filtered(content):
                     return Answer("", "content_filter", "", "", 0, 0, 0)
+                if response.status == 404 and not self.usage.asked:
+                    raise self._unknown(content)
                 if response.status not in RETRIED:
                     raise Outage(self.refused(response.status, content))
                 if response.status in TOO_MUCH:
@@ -189,7 +191,10 @@ class Client:
     def refused(self, status: int | str, content: bytes) -> str:
         """What an answer that ends the job is told as; never with the key in it."""
         said = self.redacted(content)[:300].decode(errors="replace")
-        return f"endpoint {self.name} answered {status}: {said}; nothing was kept of it, run again to resume"
+        return (
+            f"endpoint {self.name} answered {status}: {said}; nothing was kept of it. The same request would be refused again: "
+            "mend what is named, then run again to resume"
+        )
 
     def redacted(self, content: bytes) -> bytes:
         """A body without the key, should the server repeat it: nothing that is read, kept or shown holds it."""
@@ -255,6 +260,10 @@ class Client:
             ) from error
         if status in (401, 403):
             raise self.unwelcome(status)
+
+    def _unknown(self, content: bytes) -> BadInput:
+        found = f"{self.identity.model!r}, and the server answered 404: {content[:200].decode(errors='replace')}"
+        return self._bad("model", found, "a model that it serves", "`mmevol doctor --endpoint` lists them")
 
     def unwelcome(self, status: int) -> BadInput:
         """What a refused key is."""

@@ -50,9 +50,7 @@ class Usage:
     def money(self, prices: Prices) -> float:
         """In the price table's currency."""
         fresh = self.input_tokens - self.cached_tokens
-        return (
-            fresh * prices.input + self.cached_tokens * prices.cached_input + self.output_tokens * prices.output
-        ) / 1e6
+        return (fresh * prices.input + self.cached_tokens * prices.cached + self.output_tokens * prices.output) / 1e6
 
     def row(self, endpoint: str, model: str, prices: Prices) -> dict[str, Any]:
         """As it stands in a usage file."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmevol.config import Run
+from mmevol.config import Budget, Run
 from mmevol.config.commands import JudgeSettings
 from mmevol.endpoint.ask import Asker, Rejected
 from mmevol.endpoint.client import Clients
@@ -86,7 +86,7 @@ def live(settings: JudgeSettings, run: Run, benchmark: str, root: Path, usage: P
         ReplyStore([bucket_of(f"benchmark/{benchmark}")], job=f"evaluate/score/{benchmark}") as store,
         asyncio.Runner() as runner,
     ):
-        clients = Clients(run, usage=usage)
+        clients = Clients(run.model_copy(update={"budget": Budget()}), usage=usage)  # the budget is the evolution's
         bench = _Bench(settings, clients, store, benchmark, root)
         try:
             yield dict.fromkeys(KINDS, lambda questions: runner.run(bench.answers(questions)))

@@ -155,7 +155,7 @@ class Forecaster(Asker):
         tokens = self._input(now) * f.assumed.input.get(task, 1.0)
         cached, output = tokens * f.assumed.cached.get(task, 0.0), f.assumed.output[task] * _items(now)
         prices = self.client.connection.prices
-        money = (tokens - cached) * prices.input + cached * prices.cached_input + output * prices.output
+        money = (tokens - cached) * prices.input + cached * prices.cached + output * prices.output
         size = len(text) + len(now.asked) + 300  # with key and facts of the answer
         guessed = float(task not in f.assumed.input)
         cell.add(Cell(0, 0, guessed, tokens, cached, output, money / 1e6, size))

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from scripted import Server
 
 
@@ -19,3 +20,7 @@ def replies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "replies"
     monkeypatch.setenv("MMEVOL_REPLIES", str(root))
     return root
+
+
+settings.register_profile("house", deadline=None, print_blob=True)  # a slow machine is no failure
+settings.load_profile("house")

@@ -185,7 +185,7 @@ def evolve(root: Path, name: str, rounds: int, thresholds: Eliminate | None) -> 
             write_rows(path, "candidate", (c for c, _ in made))
             write_json(path.with_suffix(".json"), {"requests": {"evolve": len(made), "judge": len(made) - 1}})
             used = Usage(len(made), 5, 1000 * len(made), 100, 50 * len(made), errors=Counter({"429": 1}))
-            spent = used.row("evolver", "symbolic-v1", Prices(input=1, output=10))
+            spent = used.row("evolver", "symbolic-v1", Prices(input=1, cached_input=0, output=10))
             write_json(
                 folder / "usage" / f"{shard}.json", {"endpoints": [spent], "seconds": 2.5, "runs": 1 + (shard == 1)}
             )

@@ -130,7 +130,7 @@ class Examination:
             return Row("mode", "batch", bad.found, "wrong", bad.remedy)
         except Outage as refusal:
             return Row("mode", "batch", str(refusal), "wrong", "mend it by this message, or set mode: online")
-        return Row("mode", "batch", "the server lists its batches")
+        return Row("mode", "batch", "batches are listed")
 
     async def limit(self) -> Row:
         """Is a plain question answered, and its token limit accepted under the configured name and obeyed?"""

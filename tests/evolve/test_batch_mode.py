@@ -20,6 +20,7 @@ import openai
 import pytest
 from mmevol.config import Batch, Blind, Budget, Connection, Faults, Identity, Judge, Prices
 from mmevol.config.endpoints import Endpoint
+from mmevol.endpoint import batch
 from mmevol.endpoint.batch import Batches
 from mmevol.endpoint.client import Client, Outage
 from mmevol.endpoint.parcel import Draft, Parcel
@@ -130,8 +131,8 @@ def test_the_data_are_those_of_online_mode(
         assert sum(calls.values()) == len(teacher.asked())
 
 
-def deadly(owner: type, name: str, *, before: Any = None, after: Any = None) -> None:
-    """Let this process kill itself around a method, where the condition on its arguments holds."""
+def deadly(owner: Any, name: str, *, before: Any = None, after: Any = None) -> None:
+    """Let this process kill itself around a call, where the condition on its arguments holds."""
     real = getattr(owner, name)
 
     def call(*args: Any, **more: Any) -> Any:
@@ -163,7 +164,7 @@ STEPS: dict[str, Callable[[], None]] = {
     "created, not noted": lambda: deadly(Parcel, "note", before=noted("batch")),
     "created": lambda: deadly(Parcel, "note", after=noted("batch")),
     "polling": lambda: deadly(Provider, "look", before=nth(2)),
-    "results fetched": lambda: deadly(Batches, "_results", before=nth(1)),
+    "results fetched": lambda: deadly(batch, "results", before=nth(1)),
     "collecting": lambda: deadly(Batches, "_keep", after=nth(3)),
     "rest written": lambda: deadly(Parcel, "rest", after=nth(1)),
     "collected": lambda: deadly(Parcel, "remove", before=nth(1)),

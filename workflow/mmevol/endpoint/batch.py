@@ -11,14 +11,14 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mmevol.endpoint.client import RETRIED, Client, Outage
+from mmevol.endpoint.client import Client, Outage
 from mmevol.endpoint.parcel import Draft, Parcel, parcels
-from mmevol.endpoint.response import Answer, filtered, read_answer
+from mmevol.endpoint.response import Answer
+from mmevol.endpoint.results import results
 from mmevol.records import BadInput, canonical, digest
 from mmevol.replies import ReplyStore
 
@@ -330,38 +330,13 @@ class Batches:
         return next((c for c in self.client.job.clients if c.name == row["role"]), self.client)
 
     async def _answers(self, parcel: Parcel, batch: "Batch | None") -> Iterator[tuple[str, Answer | str]]:
-        """Row by row what came back: an answer, why it will not pass, or '' for what passes; lost rows are not among them."""
+        """Row by row what came back, as of `results`."""
         assert self._provider
         files = [f for f in (batch.output_file_id, batch.error_file_id) if f] if batch else []
         paths = [parcel.folder / f"{i}.results" for i in range(len(files))]
         for file, path in zip(files, paths, strict=True):
             await self._provider.fetch(file, path)
-        return itertools.chain.from_iterable(map(self._results, paths))
-
-    def _results(self, path: Path) -> Iterator[tuple[str, Answer | str]]:
-        with open(path, "rb") as file:
-            for line in file:
-                try:
-                    value = orjson.loads(self.client.redacted(line))
-                    yield value["custom_id"], self._result(value)
-                except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-                    self.client.usage.errors["broken line"] += 1
-
-    def _result(self, value: dict[str, Any]) -> Answer | str:
-        response, errors = value.get("response") or {}, self.client.usage.errors
-        status, body = response.get("status_code"), orjson.dumps(response.get("body"))
-        if status == 200:
-            try:
-                return read_answer(body)
-            except ValueError:
-                errors["broken body"] += 1
-                return ""
-        if status == 400 and filtered(body):
-            return Answer("", "content_filter", "", "", 0, 0, 0)
-        errors[str(status or (value.get("error") or {}).get("code") or "no answer")] += 1
-        if status is None or status in RETRIED:
-            return ""
-        return self.client.refused(status, body)
+        return itertools.chain.from_iterable(results(path, self.client) for path in paths)
 
     async def _back_off(self, n: int) -> None:
         """Exponential, with full jitter, from the time between two looks."""

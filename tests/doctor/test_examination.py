@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from mmevol.cli import main
-from mmevol.config import Endpoint
+from mmevol.config import Endpoint, Faults
 from mmevol.doctor import Row
 from mmevol.doctor.examination import examine
 from mmevol.doctor.questions import SIZE, SQUARE, dialect_of, picture
@@ -162,6 +163,29 @@ def test_a_model_that_answers_nothing_ends_the_examination(server: Server) -> No
     assert list(rows) == ["model", "plain question"]
     assert rows["plain question"].found == "400: The model `m` does not exist"
     assert rows["plain question"].verdict == "wrong"
+
+
+def test_batch_mode_is_tried_where_it_is_asked_for() -> None:
+    endpoint = Endpoint(launch="embedded", mode="batch", faults=Faults(http_500=0.9))
+    rows = {row.subject: row for row in asyncio.run(examine("e", endpoint))}
+    assert (rows["mode"].expected, rows["mode"].found, rows["mode"].verdict) == ("batch", "batches are listed", "ok")
+    assert "mode" not in {row.subject for row in asyncio.run(examine("e", Endpoint(launch="embedded")))}
+
+
+def test_batch_mode_at_a_server_that_has_none_is_wrong(server: Server) -> None:
+    server.answer = capable()
+    rows = examined(server, mode="batch")
+    assert (rows["mode"].verdict, rows["mode"].remedy) == ("wrong", "set mode: online")
+    assert "404 to /v1/batches" in rows["mode"].found
+    assert rows["as configured"].verdict == "ok"
+
+
+def test_batch_mode_without_its_packages_is_wrong(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "mmevol.endpoint.provider", raising=False)
+    monkeypatch.setitem(sys.modules, "openai", None)
+    server.answer = capable()
+    row = examined(server, mode="batch")["mode"]
+    assert (row.verdict, row.remedy) == ("wrong", "pip install 'mmevol[batch]'")
 
 
 def test_what_passes_is_tried_again(server: Server) -> None:

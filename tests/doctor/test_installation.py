@@ -30,6 +30,24 @@ def test_what_is_missing_is_named_and_only_the_package_itself_is_needed(monkeypa
     assert installation() == 2
 
 
+def test_an_extra_has_a_row_where_it_needs_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "openai":
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(module, "version", version)
+    monkeypatch.setattr(module, "pins", dict)
+    needs = ["orjson>=3", 'openai>=3; extra == "batch"', 'mmevol[batch]; extra == "dev"']
+    monkeypatch.setattr(module, "requires", lambda _: needs)
+    rows = {row.expected: row for row in packages()}
+    assert [*rows] == ["mmevol", "mmevol[batch]", "mmevol[dev]"]
+    assert (rows["mmevol[batch]"].subject, rows["mmevol[batch]"].verdict) == ("packages for batch mode", "note")
+    assert rows["mmevol[batch]"].remedy == "pip install 'mmevol[batch]', or make setup"
+    monkeypatch.setattr(module, "requires", lambda _: [*needs, 'pandas>=2; extra == "score"'])
+    assert "packages for scoring" in {row.subject for row in packages()}
+
+
 def test_a_build_of_a_tested_version_is_as_tested(monkeypatch: pytest.MonkeyPatch) -> None:
     pins = module.pins()
     assert {"torch", "aiohttp", "snakemake"} <= pins.keys()

@@ -20,6 +20,7 @@ import openai
 import pytest
 from mmevol.config import Batch, Blind, Budget, Connection, Faults, Identity, Judge, Prices
 from mmevol.config.endpoints import Endpoint
+from mmevol.endpoint import batch
 from mmevol.endpoint.batch import Batches
 from mmevol.endpoint.client import Client, Outage
 from mmevol.endpoint.parcel import Draft, Parcel
@@ -130,8 +131,8 @@ def test_the_data_are_those_of_online_mode(
         assert sum(calls.values()) == len(teacher.asked())
 
 
-def deadly(owner: type, name: str, *, before: Any = None, after: Any = None) -> None:
-    """Let this process kill itself around a method, where the condition on its arguments holds."""
+def deadly(owner: Any, name: str, *, before: Any = None, after: Any = None) -> None:
+    """Let this process kill itself around a call, where the condition on its arguments holds."""
     real = getattr(owner, name)
 
     def call(*args: Any, **more: Any) -> Any:
@@ -163,7 +164,7 @@ STEPS: dict[str, Callable[[], None]] = {
     "created, not noted": lambda: deadly(Parcel, "note", before=noted("batch")),
     "created": lambda: deadly(Parcel, "note", after=noted("batch")),
     "polling": lambda: deadly(Provider, "look", before=nth(2)),
-    "results fetched": lambda: deadly(Batches, "_results", before=nth(1)),
+    "results fetched": lambda: deadly(batch, "results", before=nth(1)),
     "collecting": lambda: deadly(Batches, "_keep", after=nth(3)),
     "rest written": lambda: deadly(Parcel, "rest", after=nth(1)),
     "collected": lambda: deadly(Parcel, "remove", before=nth(1)),
@@ -224,6 +225,80 @@ def test_a_job_may_be_killed_at_every_step_in_turn(
         assert shard.data() == expected[LOUD]
         teacher.assert_each_was_answered_once()
         assert parcels(shard) == []
+
+
+# ------------------------------------------------------------------------------------------------------ roles of a model
+
+
+def every_other_ends_late(looks: int) -> None:
+    """Every other batch is seen under way so many times first, so that the roles' waves overlap."""
+    real, seen = Provider.look, Counter[str]()
+
+    async def look(provider: Provider, parcel: Parcel) -> Any:
+        seen[parcel.name] += 1
+        batch = await real(provider, parcel)
+        if batch and [*seen].index(parcel.name) % 2 and seen[parcel.name] <= looks:
+            batch.status = "in_progress"
+        return batch
+
+    Provider.look = look  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("judge", ["e", "j"])
+def test_evolver_and_judge_may_be_the_same_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judge: str) -> None:
+    """Each row is sent once, and counted once at the role that asked it: as many by role as online."""
+    roles: dict[str, Any] = {"judge": Judge(endpoint=judge, blind=None), "records": 6}
+    with teaching(tmp_path, QUIET, monkeypatch, "online") as online:
+        expected = online.shard("s", online.connection("online"), judge_identity=online.identity, **roles)
+        expected.ask()
+    monkeypatch.setattr(Provider, "look", Provider.look)  # is put back
+    every_other_ends_late(8)
+    with teaching(tmp_path, QUIET, monkeypatch, "batch") as teacher:
+        shard = teacher.shard("s", teacher.connection(max_rows=2), judge_identity=teacher.identity, **roles)
+        shard.ask()
+        assert shard.data() == expected.data()
+        assert asked(shard) == asked(expected)
+        assert sum(asked(shard).values()) == len(teacher.asked())
+        teacher.assert_each_was_answered_once()
+        assert parcels(shard) == []
+
+
+def asked(shard: Shard, run: int = 0) -> dict[str, int]:
+    """What each endpoint was asked in a run of the first round."""
+    rows = json.loads(shard.file(1, "usage", "runs.json").read_text())[run]["endpoints"]
+    return {name: sum(row["asked"] for row in rows if row["endpoint"] == name) for name in ("e", "j")}
+
+
+def test_what_a_killed_job_asked_is_counted_at_its_role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed with rows of both roles under way: the rerun, begun by the evolver, counts the judge's at the judge."""
+
+    def judging() -> None:
+        every_other_ends_late(10**9)
+        deadly(Parcel, "note", after=lambda p, **more: "batch" in more and {r["role"] for _, r in p.rows()} == {"j"})
+
+    monkeypatch.setitem(STEPS, "judging", judging)
+    with teaching(tmp_path, Faults(), monkeypatch) as teacher:
+        to = teacher.connection(max_rows=4)
+        shard = teacher.shard("s", to, judge=Judge(endpoint="j", blind=None), judge_identity=teacher.identity)
+        assert killed_at("judging", shard) == -signal.SIGKILL
+        assert len(parcels(shard)) == 2
+        shard.ask()
+        judged = Counter(line["task"] for line in teacher.asked())["judge"]
+        assert asked(shard, -1) == {"e": 4, "j": judged}
+        teacher.assert_each_was_answered_once()
+
+
+def test_a_model_is_sent_batches_in_one_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with teaching(tmp_path, Faults(), monkeypatch) as teacher:
+        shard = teacher.shard("s", teacher.connection(), judge_identity=teacher.identity)
+        shard.connections["j"] = teacher.connection(max_rows=9)
+        with pytest.raises(BadInput) as caught:
+            shard.ask()
+        assert caught.value.field == "endpoints.j"
+        assert "endpoints.e" in caught.value.found
+        shard.connections["j"] = teacher.connection("online")
+        shard.ask()
+        teacher.assert_each_was_answered_once()
 
 
 # ------------------------------------------------------------------------------------------------------ limits and ends
@@ -330,15 +405,19 @@ def test_a_server_without_batches_is_bad_input(tmp_path: Path, server: Server) -
     assert not server.heard
 
 
-def test_an_installation_without_the_client_is_bad_input(
+def test_the_client_is_needed_where_something_must_be_sent_and_not_before(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "mmevol.endpoint.batch")
     monkeypatch.delitem(sys.modules, "mmevol.endpoint.provider")
     monkeypatch.setitem(sys.modules, "openai", None)
     shard = Shard(tmp_path, [record("a")], {"e": connection(server, mode="batch")})
     with pytest.raises(BadInput, match=r"mmevol\[batch\]"):
         shard.ask()
+    assert not server.heard
+    shard.connections = {"e": connection(server)}
+    answered = shard.ask()
+    shard.connections = {"e": connection(server, mode="batch")}
+    assert shard.ask() == answered
 
 
 def test_batches_at_another_address_are_not_paid_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

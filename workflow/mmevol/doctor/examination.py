@@ -31,6 +31,7 @@ from mmevol.doctor.questions import (
     is_object,
     picture,
 )
+from mmevol.endpoint.batch import provider_of
 from mmevol.endpoint.client import RETRIED, SENT_IF_SET, Client, Clients, Outage, json_demand
 from mmevol.endpoint.pictures import data_url
 from mmevol.endpoint.prompt import Prompt
@@ -81,6 +82,8 @@ class Examination:
     async def rows(self) -> AsyncIterator[Row]:
         """Every capability in turn; ends early where the model does not answer a plain question."""
         yield await self.model()
+        if self.client.connection.mode == "batch":
+            yield await self.batches()
         yield (limit := await self.limit())
         if not self.limited:
             return
@@ -114,6 +117,20 @@ class Examination:
         return Row(
             "model", self.who.model, f"not listed; {names or 'none are'}", "note", "right for an alias or deployment"
         )
+
+    async def batches(self) -> Row:
+        """Can this installation send batches, and does the server have them?"""
+        try:
+            provider = await provider_of(self.client)
+            try:
+                await provider.there()
+            finally:
+                await provider.close()
+        except BadInput as bad:
+            return Row("mode", "batch", bad.found, "wrong", bad.remedy)
+        except Outage as refusal:
+            return Row("mode", "batch", str(refusal), "wrong", "mend it by this message, or set mode: online")
+        return Row("mode", "batch", "batches are listed")
 
     async def limit(self) -> Row:
         """Is a plain question answered, and its token limit accepted under the configured name and obeyed?"""

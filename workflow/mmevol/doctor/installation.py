@@ -13,8 +13,15 @@ from mmevol.doctor import Row, show
 
 PINS = Path(__file__).parents[3] / "envs" / "constraints.txt"
 """The exact versions that are tested; only a checkout has them."""
-NEEDED = {"": "evolving", "train": "training and predicting", "workflow": "the Snakemake workflow", "dev": "the tests"}
-"""What each extra is for; '' is the package itself."""
+NEEDED = {
+    "": "evolving",
+    "batch": "batch mode",
+    "score": "scoring",
+    "train": "training and predicting",
+    "workflow": "the Snakemake workflow",
+    "dev": "the tests",
+}
+"""What each extra is for; '' is the package itself. An extra that needs nothing has no row."""
 FREE = 5e9
 """Bytes on a disk below which a run may fill it."""
 
@@ -32,9 +39,9 @@ def packages() -> Iterator[Row]:
     for line in requires("mmevol") or []:
         match = re.search(r"extra == ['\"](\w+)['\"]", line)
         wanted.setdefault(match[1] if match else "", []).append(re.split(r"[\s<>=!~;\[]", line, maxsplit=1)[0])
-    for extra, purpose in NEEDED.items():
+    for extra in (e for e in NEEDED if wanted.get(e)):
         missing, other = [], []
-        for name in wanted.get(extra, []):
+        for name in wanted[extra]:
             try:
                 here = version(name)
             except PackageNotFoundError:
@@ -48,7 +55,7 @@ def packages() -> Iterator[Row]:
             "wrong" if missing and not extra else "note" if missing or other else "ok"
         )
         remedy = f"pip install '{what}', or make setup" if missing else "make setup" if other else ""
-        yield Row(f"packages for {purpose}", what, found, verdict, remedy)
+        yield Row(f"packages for {NEEDED[extra]}", what, found, verdict, remedy)
 
 
 def folders() -> Iterator[Row]:

@@ -16,13 +16,14 @@ from urllib.parse import quote
 
 import orjson
 
+from mmevol.endpoint.batch import batches_of
 from mmevol.endpoint.client import Client
 from mmevol.endpoint.dialect import from_dialect
 from mmevol.endpoint.images import image_key
 from mmevol.endpoint.pictures import Pictures
 from mmevol.endpoint.prompt import Prompt, key_of
 from mmevol.endpoint.response import Answer
-from mmevol.records import BadInput, Reason
+from mmevol.records import Reason
 from mmevol.replies import ReplyStore
 from mmevol.store import bucket_of
 
@@ -57,19 +58,6 @@ class Asker:
 
     def __init__(self, client: Client, store: ReplyStore, pictures: Pictures | None = None) -> None:
         self.client, self.store = client, store
-        if client.connection.mode == "batch":
-            try:
-                from mmevol.endpoint.batch import Batches
-            except ModuleNotFoundError as error:
-                raise BadInput(
-                    file="the installation",
-                    field=f"endpoints.{client.name}.mode",
-                    found=f"batch, and no package {error.name}",
-                    expected="the packages of batch mode",
-                    remedy="pip install 'mmevol[batch]'",
-                ) from error
-
-            client.batches = Batches(client, store)
         self.pictures = pictures or Pictures(store)
         self.requests: Counter[str] = Counter()
         self._bodies = asyncio.Semaphore(client.connection.concurrency)
@@ -92,9 +80,9 @@ class Asker:
         if now.picture and self.client.identity.sees_images:
             meta["image"] = image_key(now.picture.digest, self.client.identity.image_side).hex()
         kept = meta | {"request": orjson.Fragment(now.asked)}
-        if self.client.batches:
-            return await self.client.batches.answer(
-                key, bucket, attempt, kept, lambda: self._body(now, bucket, more_tokens)
+        if self.client.connection.mode == "batch":
+            return await batches_of(self.client, self.store).answer(
+                self.client, key, bucket, attempt, kept, lambda: self._body(now, bucket, more_tokens)
             )
         headers = {"X-MMEvol-Request": key.hex(), "X-MMEvol-Content-Attempt": str(attempt)}
         async with self._bodies:  # no more of them in memory than can be sent

@@ -11,20 +11,21 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mmevol.endpoint.client import RETRIED, Client, Outage
+from mmevol.endpoint.client import Client, Outage
 from mmevol.endpoint.parcel import Draft, Parcel, parcels
-from mmevol.endpoint.provider import Provider
-from mmevol.endpoint.response import Answer, filtered, read_answer
+from mmevol.endpoint.response import Answer
+from mmevol.endpoint.results import results
 from mmevol.records import BadInput, canonical, digest
 from mmevol.replies import ReplyStore
 
 if TYPE_CHECKING:
     from openai.types import Batch
+
+    from mmevol.endpoint.provider import Provider
 
 ENDED = {"completed", "failed", "expired", "cancelled"}
 BARREN = 5
@@ -40,8 +41,45 @@ def custom_id(key: bytes, attempt: int) -> str:
     return base64.urlsafe_b64encode(key).decode().rstrip("=") + f"-{attempt}"
 
 
+async def provider_of(client: Client) -> "Provider":
+    """The provider's side of an endpoint, once that is reached. Raises `BadInput`, also where `mmevol[batch]` is missing."""
+    try:
+        from mmevol.endpoint.provider import Provider
+    except ModuleNotFoundError as error:
+        raise BadInput(
+            file="the installation",
+            field=f"endpoints.{client.name}.mode",
+            found=f"batch, and no package {error.name}",
+            expected="the packages of batch mode",
+            remedy="pip install 'mmevol[batch]'",
+        ) from error
+    return Provider(client, *await client.reached())
+
+
+def batches_of(client: Client, store: ReplyStore) -> "Batches":
+    """The batches of an endpoint, made when first asked for: one for all roles of the job that it plays.
+
+    Two would take each other's batches for those of a job that died. Raises `BadInput` where a role reaches it in another way.
+    """
+    batches = client.job.batches.get(client.identity)
+    if batches is None:
+        batches = client.job.batches[client.identity] = Batches(client, store)
+    if (first := batches.client).connection != client.connection:
+        raise BadInput(
+            file="the study",
+            field=f"endpoints.{client.name}",
+            found=f"the same model and sampling as endpoints.{first.name}, reached in another way",
+            expected="one way to send a model's batches: address, key, limits and prices",
+            remedy=f"give {client.name} those of {first.name}, or set mode: online for one of them",
+        )
+    return batches
+
+
 class Batches:
-    """One endpoint in batch mode, as one job uses it. Answers go into the store as they are collected."""
+    """One endpoint in batch mode, as one job uses it. Answers go into the store as they are collected.
+
+    `client` is the role that asked first: what concerns no single row is counted there, and each row at the role that asks it.
+    """
 
     def __init__(self, client: Client, store: ReplyStore) -> None:
         self.client, self.store, self.settings = client, store, client.connection.batch
@@ -71,9 +109,15 @@ class Batches:
             await self._provider.close()
 
     async def answer(
-        self, key: bytes, bucket: int, attempt: int, kept: dict[str, Any], body: Callable[[], Awaitable[bytes]]
+        self,
+        role: Client,
+        key: bytes,
+        bucket: int,
+        attempt: int,
+        kept: dict[str, Any],
+        body: Callable[[], Awaitable[bytes]],
     ) -> Answer:
-        """The answer to a request, which is in the store by then, `kept` beside it. `body` is called if it must be sent.
+        """The answer to a role's request, which is in the store by then, `kept` beside it. `body` is called if it must be sent.
 
         Raises `Outage` and `BadInput` as `Client.send` does.
         """
@@ -85,7 +129,7 @@ class Batches:
             self._under_way[id_] = ""
             await job.check_budget()
             self.client.in_flight += 1
-            self._add(await body(), {"id": id_, "key": key.hex(), "bucket": bucket, "kept": kept})
+            self._add(await body(), {"id": id_, "role": role.name, "key": key.hex(), "bucket": bucket, "kept": kept})
         if self._error:
             raise self._error
         future = self._waiting.setdefault(id_, asyncio.get_running_loop().create_future())
@@ -151,7 +195,7 @@ class Batches:
         async with self._starting:
             if self._provider:
                 return
-            self._provider = Provider(self.client, *await self.client.reached())
+            self._provider = await provider_of(self.client)
             for parcel in parcels(self._root, self._endpoint, self.store.buckets):
                 if parcel.state.server != self._server:
                     raise BadInput(
@@ -276,44 +320,23 @@ class Batches:
     def _keep(self, row: dict[str, Any], answer: Answer) -> None:
         """Put an answer into the store and count it."""
         self.store.put(row["bucket"], bytes.fromhex(row["key"]), {"answer": asdict(answer), **row["kept"]})
-        self.client.usage.count(answer)
+        self._role(row).usage.count(answer)
         self.client.in_flight -= 1
         self._answered = time.monotonic()
         del self._under_way[row["id"]]
 
+    def _role(self, row: dict[str, Any]) -> Client:
+        """Who asked for a row. One that a job of another study left may be of a role that this one does not have."""
+        return next((c for c in self.client.job.clients if c.name == row["role"]), self.client)
+
     async def _answers(self, parcel: Parcel, batch: "Batch | None") -> Iterator[tuple[str, Answer | str]]:
-        """Row by row what came back: an answer, why it will not pass, or '' for what passes; lost rows are not among them."""
+        """Row by row what came back, as of `results`."""
         assert self._provider
         files = [f for f in (batch.output_file_id, batch.error_file_id) if f] if batch else []
         paths = [parcel.folder / f"{i}.results" for i in range(len(files))]
         for file, path in zip(files, paths, strict=True):
             await self._provider.fetch(file, path)
-        return itertools.chain.from_iterable(map(self._results, paths))
-
-    def _results(self, path: Path) -> Iterator[tuple[str, Answer | str]]:
-        with open(path, "rb") as file:
-            for line in file:
-                try:
-                    value = orjson.loads(self.client.redacted(line))
-                    yield value["custom_id"], self._result(value)
-                except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-                    self.client.usage.errors["broken line"] += 1
-
-    def _result(self, value: dict[str, Any]) -> Answer | str:
-        response, errors = value.get("response") or {}, self.client.usage.errors
-        status, body = response.get("status_code"), orjson.dumps(response.get("body"))
-        if status == 200:
-            try:
-                return read_answer(body)
-            except ValueError:
-                errors["broken body"] += 1
-                return ""
-        if status == 400 and filtered(body):
-            return Answer("", "content_filter", "", "", 0, 0, 0)
-        errors[str(status or (value.get("error") or {}).get("code") or "no answer")] += 1
-        if status is None or status in RETRIED:
-            return ""
-        return self.client.refused(status, body)
+        return itertools.chain.from_iterable(results(path, self.client) for path in paths)
 
     async def _back_off(self, n: int) -> None:
         """Exponential, with full jitter, from the time between two looks."""

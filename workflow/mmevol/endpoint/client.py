@@ -66,12 +66,9 @@ class Client:
         self._token: str | None = None
         self._last_answer = 0.0
         self.in_flight = 0
-        self.batches: Batches | None = None
 
     async def close(self) -> None:
         """Close the connections."""
-        if self.batches:
-            await self.batches.close()
         if self._session:
             await self._session.close()
 
@@ -282,6 +279,7 @@ class Clients:
         """`usage`: the file that says what the job cost; `beat`: told the same while it goes on."""
         self.run, self.budget = run, run.budget.share(shards)
         self.clients: list[Client] = []
+        self.batches: dict[Identity, Batches] = {}
         self._before = spent_before(usage) if usage else NOTHING
         self._runs, self._beat = Runs(usage) if usage else None, beat
         self._began = time.monotonic()
@@ -299,6 +297,8 @@ class Clients:
     async def __aexit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         if self._ticking:
             self._ticking.cancel()
+        for batches in self.batches.values():
+            await batches.close()
         for client in self.clients:
             await client.close()
         for limiter in self._limiters.values():

@@ -1,7 +1,7 @@
 """Batch files on their way. Each is a folder beside the replies that outlives the job, so that no batch is paid for twice:
 
     replies/batches/<name>/requests.jsonl   what is uploaded, a request a line
-                           rows.jsonl       what each of them is: id, key, bucket, and what the reply store keeps beside its answer
+                           rows.jsonl       what each of them is: id, role, key, bucket, and what the store keeps beside its answer
                            state.json       the journal: which file, which batch
 
 A folder appears whole, by a rename, and goes when every answer is in the store.

@@ -67,6 +67,10 @@ class Provider:
         """How a parcel's batch stands; None where the provider knows it no more."""
         return await self._call(lambda: self._look(parcel))
 
+    async def there(self) -> None:
+        """Does the server have batches at all? Lists one; that costs nothing."""
+        await self._call(lambda: self._api.batches.list(limit=1))
+
     async def fetch(self, file: str, path: Path) -> None:
         """Write a file of the provider's to disk."""
         await self._call(lambda: self._fetch(file, path))

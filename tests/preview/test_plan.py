@@ -104,8 +104,11 @@ def test_a_control_spends_as_many_calls_and_what_evolutions_share_is_paid_once(s
         "oneshot": {"from": "scratch", "calls": {"same_as": "full"}},
     }
     plan = planned(study(evolve={"evolutions": evolutions}))
-    calls = {name: sum(c.requests for p, c in plan.cells.items() if p.evolution == name) for name in evolutions}
-    assert calls["oneshot"] == pytest.approx(calls["full"])
+    calls = {
+        name: sum(c.requests for p, c in plan.cells.items() if p.evolution == name and p.round) for name in evolutions
+    }
+    assert calls["oneshot"] == pytest.approx(calls["full"]), "the judging of seeds is no round that is matched"
+    assert plan.cells[Place("full", 0, "judge", "judge")].requests > 0
     shared = plan.cells[Place("free", 1, "evolve", "evolver")]
     assert shared.free == shared.requests > 0
     assert plan.cells[Place("free", 2, "evolve", "evolver")].asked > 0
@@ -206,13 +209,13 @@ def test_a_reply_is_drawn_from_its_key() -> None:
 def test_wall_time_is_that_of_the_narrowest_limit(study: Make) -> None:
     """Evolver and judge are one model on one server, so they share its limits."""
     plain = planned(study())
-    assert plain.held_by == "evolver and judge: concurrency"
+    assert plain.wall.held_by == "evolver and judge: concurrency"
     asked = plain.requests.value
     held = planned(study(limits={"requests_per_minute": 2}))
-    assert held.held_by == "evolver and judge: requests_per_minute"
+    assert held.wall.held_by == "evolver and judge: requests_per_minute"
     assert held.hours.value == pytest.approx(asked / 2 / 60)
     tokens = planned(study(limits={"tokens_per_minute": 10}))
-    assert tokens.held_by.endswith("tokens_per_minute")
+    assert tokens.wall.held_by.endswith("tokens_per_minute")
     assert tokens.hours.value == pytest.approx((plain.input.value + plain.output.value) / 10 / 60)
     with source_of(study()) as source:
         wide, slow = make(study(), source, machines=4), make(study(), source, latency={"judge": 60.0, "evolver": 60.0})

@@ -249,8 +249,7 @@ class Evolver:
             self.forecast.evolution, self.forecast.round = "", 0
             settings = self.study.curate_settings()
             record = await curated(self.asker(settings.endpoint), record, settings)
-        controls_last = sorted(self.study.evolve.evolutions.items(), key=lambda item: item[1].from_ != "seeds")
-        for name, evolution in controls_last:
+        for name, evolution in self.study.evolve.evolutions.items():
             self.forecast.evolution = name
             if record.qas and evolution.from_ == "seeds":
                 survivors[name] = await self._evolve(record, name, evolution)

@@ -68,7 +68,7 @@ class Plan:
         """Place, role and sum, in the study's order; where two endpoints have one role, it names them."""
         endpoints = Counter((p.evolution, p.round, p.role) for p in self.cells)
         return [
-            (p.where, f"{p.role}, {p.endpoint}" if endpoints[p.evolution, p.round, p.role] > 1 else p.role, c)
+            (p.where, f"{p.role} ({p.endpoint})" if endpoints[p.evolution, p.round, p.role] > 1 else p.role, c)
             for p, c in self.cells.items()
         ]
 

@@ -87,7 +87,7 @@ def test_a_second_writer_waits_for_a_live_owner(tmp_path: Path, start: Start) ->
     first = start(HOLD, tmp_path / "b", tmp_path / "a")
     assert said(first) == "mine"
     waits: list[str] = []
-    second = Owner([tmp_path / "a"], "second", waits.append)
+    second = Owner([tmp_path / "a", tmp_path / "b"], "second", waits.append)
     thread = threading.Thread(target=second.acquire, daemon=True)
     thread.start()
     thread.join(0.5)
@@ -95,6 +95,7 @@ def test_a_second_writer_waits_for_a_live_owner(tmp_path: Path, start: Start) ->
     assert str(first.pid) in waits[0]
     first.communicate("")
     thread.join(5)
+    assert len(waits) == 1, "it is said once, not every moment and not for each folder"
     assert json.loads((tmp_path / "a" / "owner").read_text())["job"] == "second"
     second.release()
     assert not list(tmp_path.rglob("*owner*"))

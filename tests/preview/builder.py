@@ -48,7 +48,11 @@ def study(tmp_path: Path, server: Server, replies: Path, monkeypatch: pytest.Mon
         value = {
             "study": "mine",
             "seed": 3,
-            "endpoints": {"evolver": endpoint | evolver, "judge": {"same_as": "evolver", "temperature": 0}},
+            "endpoints": {
+                "evolver": endpoint | evolver,
+                "judge": {"same_as": "evolver", "temperature": 0},
+                "other": {"same_as": "judge", "model": "other"},
+            },
             "seeds": {"source": str(tmp_path / "seeds.json"), "images_root": str(images), "curate": {}} | (seeds or {}),
             "evolve": {"shards": 2, "evolutions": {"full": {"rounds": 2}}} | (evolve or {}),
         }

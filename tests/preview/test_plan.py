@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from builder import RECORDS, Make
 from mmevol.config.study import Study
 from mmevol.preview.forecast import Assumed, Cell, Evolver, Forecast, Forecaster, Place, typical
 from mmevol.preview.plan import Plan, make
-from mmevol.preview.report import figures, summary
+from mmevol.preview.report import figures, show, summary
 from mmevol.preview.sample import sample, source_of
 from mmevol.preview.trial import Trial
+from mmevol.records import BadInput
 from scripted import Heard, Reply, Server, good, verdict
 
 PRICES = {"input": 2.0, "cached_input": 1.0, "output": 8.0}
@@ -104,8 +106,11 @@ def test_a_control_spends_as_many_calls_and_what_evolutions_share_is_paid_once(s
         "oneshot": {"from": "scratch", "calls": {"same_as": "full"}},
     }
     plan = planned(study(evolve={"evolutions": evolutions}))
-    calls = {name: sum(c.requests for p, c in plan.cells.items() if p.evolution == name) for name in evolutions}
-    assert calls["oneshot"] == pytest.approx(calls["full"])
+    calls = {
+        name: sum(c.requests for p, c in plan.cells.items() if p.evolution == name and p.round) for name in evolutions
+    }
+    assert calls["oneshot"] == pytest.approx(calls["full"]), "the judging of seeds is no round that is matched"
+    assert plan.cells[Place("full", 0, "judge", "judge")].requests > 0
     shared = plan.cells[Place("free", 1, "evolve", "evolver")]
     assert shared.free == shared.requests > 0
     assert plan.cells[Place("free", 2, "evolve", "evolver")].asked > 0
@@ -206,15 +211,95 @@ def test_a_reply_is_drawn_from_its_key() -> None:
 def test_wall_time_is_that_of_the_narrowest_limit(study: Make) -> None:
     """Evolver and judge are one model on one server, so they share its limits."""
     plain = planned(study())
-    assert plain.held_by == "evolver and judge: concurrency"
+    assert plain.wall.held_by == "evolver and judge: concurrency"
     asked = plain.requests.value
     held = planned(study(limits={"requests_per_minute": 2}))
-    assert held.held_by == "evolver and judge: requests_per_minute"
+    assert held.wall.held_by == "evolver and judge: requests_per_minute"
     assert held.hours.value == pytest.approx(asked / 2 / 60)
     tokens = planned(study(limits={"tokens_per_minute": 10}))
-    assert tokens.held_by.endswith("tokens_per_minute")
+    assert tokens.wall.held_by.endswith("tokens_per_minute")
     assert tokens.hours.value == pytest.approx((plain.input.value + plain.output.value) / 10 / 60)
     with source_of(study()) as source:
         wide, slow = make(study(), source, machines=4), make(study(), source, latency={"judge": 60.0, "evolver": 60.0})
     assert wide.hours.value == pytest.approx(plain.hours.value / 4)
     assert slow.hours.value == pytest.approx(asked * 60 / 8 / 3600)
+
+
+BATCH = {"mode": "batch", "prices": PRICES | {"batch": 0.5}}
+
+
+def test_batches_are_bounded_by_their_window_and_not_timed_as_if_online(study: Make) -> None:
+    online, plan = planned(study(prices=PRICES)), planned(study(evolve={"shards": 1}, **BATCH))
+    attempts = study().evolve.evolutions["full"].content_attempts
+    curate = study().curate_settings().content_attempts
+    blind = attempts * 4  # draws
+    assert plan.wall.batches == curate + attempts + 2 * (attempts + attempts + blind)
+    assert plan.hours.high == plan.hours.value == 24 * plan.wall.batches
+    assert plan.hours.low == 0
+    text = "\n".join(summary(plan))
+    assert f"up to {plan.wall.batches} batches one after the other, each up to 24h" in text
+    assert "time      up to" in text
+    for half, whole in zip(astuple(plan.money), astuple(online.money), strict=True):
+        assert half == pytest.approx(whole / 2), "the interval's ends too"
+
+
+def test_more_records_than_a_job_takes_at_a_time_come_in_turns(study: Make) -> None:
+    once, thrice = planned(study(**BATCH)), planned(study(**BATCH, batch={"records": 2, "window": "2d"}))
+    assert thrice.wall.batches > 2 * once.wall.batches
+    assert thrice.hours.value == 48 * thrice.wall.batches
+    with pytest.raises(BadInput, match=r"endpoints\.evolver\.batch\.window"):
+        planned(study(mode="batch", batch={"window": "soon"}))
+
+
+def test_a_judge_in_batches_is_added_to_an_evolver_online(study: Make) -> None:
+    of = study()
+    judge = of.endpoints["judge"].model_copy(update={"mode": "batch"})
+    mixed = planned(of.model_copy(update={"endpoints": of.endpoints | {"judge": judge}}))
+    assert 0 < mixed.wall.seconds < planned(of).wall.seconds
+    assert mixed.hours.value == pytest.approx(24 * mixed.wall.batches + mixed.wall.seconds / 3600)
+
+
+def test_rows_stand_in_the_studys_order_and_name_both_judges(study: Make) -> None:
+    evolutions = {
+        "last": {"rounds": 1, "judge": {"second": {"endpoint": "other"}}},
+        "first": {"like": "last"},
+        "control": {"from": "scratch", "calls": {"same_as": "first"}},
+    }
+    plan = planned(study(evolve={"evolutions": evolutions}))
+    names = list(dict.fromkeys(p.evolution for p in plan.cells))
+    assert names == ["", *evolutions]
+    paid = {name: sum(c.asked for p, c in plan.cells.items() if p.evolution == name) for name in evolutions}
+    assert paid["last"] > 0 == paid["first"], "who comes first pays"
+    roles = {role for where, role, _ in plan.rows if where == "first, round 1"}
+    assert roles == {"evolve", "blind", "judge (judge)", "judge (other)"}
+
+
+def test_a_control_shows_as_many_qas_as_a_reply_has_room_for(study: Make) -> None:
+    evolutions = {"full": {"rounds": 1}, "oneshot": {"from": "scratch", "calls": {"same_as": "full"}}}
+    seen: list[int] = []
+    for tokens in (4096, 512):
+        plan = planned(study(evolve={"evolutions": evolutions}, max_tokens=tokens))
+        cell = plan.cells[Place("oneshot", 1, "fresh", "evolver")]
+        seen.append(round(100 * cell.output / cell.asked))
+    assert seen[1] == 250 * 100 < seen[0], "one Q&A a call where there is room for one"
+
+
+def test_benchmark_judges_are_said_to_be_left_out(study: Make) -> None:
+    of = study()
+    judged = of.model_copy(update={"evaluate": of.evaluate.model_copy(update={"judge": "judge"})})
+    note = "Not counted: what scoring will ask the benchmark judge (evaluate.judge: judge)."
+    assert note in planned(judged).assumptions()
+    assert not any("evaluate.judge" in line for line in planned(of).assumptions())
+
+
+def test_the_table_is_whole_on_a_narrow_terminal(
+    study: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    plan = planned(study(prices=PRICES))
+    show(plan)
+    text = capsys.readouterr().out
+    assert "…" not in text
+    assert "full, seeds judged" in text
+    assert "cached ┃" not in text, "a column of zeros says nothing"
+    assert "or shared with another evolution" in " ".join(text.split())

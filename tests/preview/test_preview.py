@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from mmevol.evolve.eliminate import eliminate
 from mmevol.preview.page import duration, money, number, span
 from mmevol.preview.plan import Interval
 from mmevol.preview.preview import preview
+from mmevol.preview.sample import sample, source_of
 from mmevol.records import BadInput
+from mmevol.replies import ReplyStore
 from mmevol.seeds.audit import audit
 from mmevol.seeds.curate import curate
-from mmevol.store import rank_of
+from mmevol.store import bucket_of, rank_of
 from scripted import Heard, Reply, Server, candidate, good, verdict
 
 
@@ -168,3 +171,76 @@ def test_numbers_are_said_as_people_say_them() -> None:
     assert [duration(s) for s in (0.2, 80, 600, 7200, 864000)] == ["1 s", "80 s", "10 min", "2.0 h", "10.0 days"]
     assert span(Interval(1, 0.5, 2), "hours") == "30 min – 2.0 h"
     assert span(Interval(5, 5, 5)) == "5"
+
+
+def test_each_of_two_judges_has_its_say(study: Make, server: Server, tmp_path: Path) -> None:
+    judge = {"judge": {"second": {"endpoint": "other"}, "blind": None, "seeds": False}}
+    of = study(evolve={"evolutions": {"full": {"rounds": 1} | judge}})
+
+    def answer(n: int, heard: Heard) -> Any:
+        said, first = good(heard.block), heard.body["model"] == "scripted"
+        for item in said.get("verdicts", []):
+            item.update(
+                verdict(item["id"], improved=first, difficulty=7 if first else 2, reason="up" if first else "down")
+            )
+        return said
+
+    server.answer = answer
+    preview(of, n=6, evolution=None, out=tmp_path / "page.html")
+    text = " ".join(Tags((tmp_path / "page.html").read_text()).text.split())
+    assert "difficulty 7 by scripted" in text
+    assert "difficulty 2 by other" in text
+    assert re.search(r"scripted ?improved: yes.*?up.*?other ?improved: no.*?down", text), text[6000:9000]
+
+
+def test_a_study_in_batch_mode_is_previewed_online(study: Make, server: Server, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    prices = {"input": 2000, "cached_input": 2000, "output": 0, "batch": 0.5}
+    of = study(mode="batch", prices=prices)
+    plan = preview(of, n=4, evolution=None, out=out)
+    assert server.heard
+    text = Tags(out.read_text()).text
+    assert "asks evolver and judge in batches; a preview asks online, at the full price" in text
+    assert f"{len(server.heard) * (100 * 2000) / 1e6:.4g} USD. The answers are kept" in text
+    assert "up to " + duration(plan.hours.high * 3600) in text
+    assert plan.free == len(server.heard), "the run in batches finds them"
+    preview(study(), n=4, evolution=None, out=out)
+    assert "in batches" not in out.read_text()
+
+
+def test_the_page_says_what_a_smoke_study_is_and_that_a_budget_stops_it(study: Make, tmp_path: Path) -> None:
+    out, of = tmp_path / "page.html", study(evolve={"budget": {"requests": 60}})
+    plan = preview(of.model_copy(update={"smoke": True}), n=1, evolution=None, out=out)
+    text = Tags(out.read_text()).text
+    assert "smoke-only" in text
+    assert "stops the run" in plan.warnings()[0]
+    assert plan.warnings()[0] in text
+    preview(study(), n=1, evolution=None, out=out)
+    assert "smoke-only" not in Tags(out.read_text()).text
+
+
+def test_only_the_records_parts_of_the_store_are_owned(
+    study: Make, tmp_path: Path, replies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside a study that holds all others a preview goes on; for one that it needs it waits and says so, once."""
+    of = study()
+    with source_of(of) as source:
+        mine = {bucket_of(r.key) for r in sample(of, source, first=2).first}
+    with ReplyStore([b for b in range(256) if b not in mine], job="another study") as store:
+        store.own()
+        preview(of, n=2, evolution=None, out=tmp_path / "page.html")
+    assert "waiting" not in capsys.readouterr().err
+    held = ReplyStore(sorted(mine), job="another study")
+    held.own()
+    end = threading.Timer(1.0, held.close)
+    end.start()
+    preview(
+        study(seed=9, evolve={"evolutions": {"full": {"rounds": 1}}}, model="new"),
+        n=2,
+        evolution=None,
+        out=tmp_path / "p.html",
+    )
+    end.join()
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("waiting: ")]
+    assert len(said) == 1
+    assert "is held by another study" in said[0]

@@ -7,6 +7,7 @@ from builder import RECORDS, Make
 from mmevol.preview.sample import sample, source_of
 from mmevol.records import BadInput, SeedRecord
 from mmevol.seeds.audit import audit
+from mmevol.seeds.world import draw
 from mmevol.store import rank_of, read_rows
 
 
@@ -50,6 +51,13 @@ def test_a_mistake_in_a_record_of_the_sample_names_the_users_file(study: Make, t
     of = study()
     with source_of(of) as source, pytest.raises(BadInput, match=r"seeds\.json:\d+ \(rec-\d+\)"):
         sample(of, source, first=4)
+
+
+def test_what_an_earlier_run_drew_is_not_taken_for_it(study: Make) -> None:
+    few, many = (study({"source": "world", "images": n, "images_root": None}) for n in (4, 12))
+    draw(few.draw_settings(), records=Path(few.records), images=Path(few.images_root or ""))
+    with source_of(many) as source:
+        assert len(source.records.read_text().splitlines()) == 12
 
 
 def test_what_a_study_draws_is_drawn_for_the_plan_alone(study: Make, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ class Owner:
 
     def __init__(self, folders: list[Path], job: str, on_wait: Callable[[str], None] | None = None) -> None:
         self.folders, self.job, self.on_wait = sorted(folders), job, on_wait
+        self._told = ""
         me = {"host": socket.gethostname(), "pid": os.getpid(), "start": process_start(os.getpid()), "job": job}
         self._me = json.dumps(me)
         self._held: list[Path] = []
@@ -130,7 +131,8 @@ class Owner:
                 os.link(grave, path)
             grave.unlink()
         else:
-            if self.on_wait:
+            if self.on_wait and text != self._told:  # once an owner, however many folders it holds
+                self._told = text
                 self.on_wait(f"{path.parent} is held by {owner['job']} (pid {owner['pid']} on {owner['host']})")
             time.sleep(0.2)
         return seen

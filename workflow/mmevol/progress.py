@@ -28,6 +28,11 @@ def shown(facts: dict[str, Any]) -> str:
     return " ".join(f"{name}={text}" for name, text in (facts | texts).items() if text)
 
 
+def waiting(text: str) -> None:
+    """Say whom a job waits for."""
+    print(f"waiting: {text}", file=sys.stderr, flush=True)
+
+
 class Heartbeat:
     """``with Heartbeat(run, job="evolve/full/round_1/0", total=n) as beat: beat.advance(1, money=…)``."""
 

@@ -18,6 +18,7 @@ from mmevol.endpoint.client import Clients
 from mmevol.endpoint.prompt import Picture, Prompt
 from mmevol.evaluate.scoring.judge import KINDS, JudgeQuestion, Judges
 from mmevol.evaluate.scoring.prompts import judge_prompt
+from mmevol.progress import waiting
 from mmevol.records import Reason
 from mmevol.replies import ReplyStore
 from mmevol.store import bucket_of, file_digest
@@ -82,8 +83,9 @@ def live(settings: JudgeSettings, run: Run, benchmark: str, root: Path, usage: P
 
     `root`: folder that a row's image path starts from; `usage`: file that says what the endpoint was asked.
     """
+    mine = [bucket_of(f"benchmark/{benchmark}")]
     with (
-        ReplyStore([bucket_of(f"benchmark/{benchmark}")], job=f"evaluate/score/{benchmark}") as store,
+        ReplyStore(mine, job=f"evaluate/score/{benchmark}", on_wait=waiting) as store,
         asyncio.Runner() as runner,
     ):
         clients = Clients(run.model_copy(update={"budget": Budget()}), usage=usage)  # the budget is the evolution's

@@ -23,7 +23,7 @@ from mmevol.evolve.checks import read_candidate
 from mmevol.evolve.direction import Direction, direction
 from mmevol.evolve.judge import verdicts
 from mmevol.evolve.target import last_taken
-from mmevol.progress import Heartbeat
+from mmevol.progress import Heartbeat, waiting
 from mmevol.records import (
     QA,
     Candidate,
@@ -273,14 +273,23 @@ async def _taken(
 
 
 async def _ask(
-    settings: AskSettings, run: Run, *, shard: int, seeds: Path, frontier: Path | None, out: Path, usage: Path
+    settings: AskSettings,
+    run: Run,
+    *,
+    shard: int,
+    seeds: Path,
+    frontier: Path | None,
+    out: Path,
+    usage: Path,
+    buckets: list[int] | None,
 ) -> None:
     job = f"evolve/{out.parent.parent.parent.name}/round_{settings.round}/{shard}"
     share = settings.target.share(shard, settings.shards) if settings.target else None
     total = records_in(seeds, frontier) if share is None else share
     unit = "records" if share is None else "survivors"
+    mine = buckets_of(shard, settings.shards) if buckets is None else buckets
     with (
-        ReplyStore(buckets_of(shard, settings.shards), job=job) as store,
+        ReplyStore(mine, job=job, on_wait=waiting) as store,
         Heartbeat(run, job=job, total=total, unit=unit) as beat,
     ):
         async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
@@ -309,7 +318,16 @@ async def _ask(
 
 
 def ask(
-    settings: AskSettings, run: Run, *, shard: int, seeds: Path, frontier: Path | None, out: Path, usage: Path
+    settings: AskSettings,
+    run: Run,
+    *,
+    shard: int,
+    seeds: Path,
+    frontier: Path | None,
+    out: Path,
+    usage: Path,
+    buckets: list[int] | None = None,
 ) -> None:
-    """`mmevol evolve ask`: see the module. Writes `out` (Parquet), its ``.json`` with request counts, and `usage`."""
-    asyncio.run(_ask(settings, run, shard=shard, seeds=seeds, frontier=frontier, out=out, usage=usage))
+    """`mmevol evolve ask`: see the module. Writes `out` (Parquet), its ``.json`` with request counts, and `usage`. `buckets`:
+    those of its records, where it is known that they are fewer than the shard's."""
+    asyncio.run(_ask(settings, run, shard=shard, seeds=seeds, frontier=frontier, out=out, usage=usage, buckets=buckets))

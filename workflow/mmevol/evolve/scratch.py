@@ -16,7 +16,7 @@ from mmevol.endpoint.client import Clients
 from mmevol.evolve.ask import qas_together, rewrite, with_frontier
 from mmevol.evolve.direction import direction
 from mmevol.evolve.eliminate import closed, text_of
-from mmevol.progress import Heartbeat
+from mmevol.progress import Heartbeat, waiting
 from mmevol.records import Candidate, Outcome, Reason, SeedRecord, Version
 from mmevol.replies import ReplyStore
 from mmevol.store import buckets_of, write_json, writing
@@ -89,7 +89,10 @@ async def _scratch(
     job = f"evolve/{out.parent.parent.parent.name}/round_1/{shard}"
     calls = calls_of(ledgers)
     counts: Counter[tuple[str, str]] = Counter()
-    with ReplyStore(buckets_of(shard, settings.shards), job=job) as store, Heartbeat(run, job=job) as beat:
+    with (
+        ReplyStore(buckets_of(shard, settings.shards), job=job, on_wait=waiting) as store,
+        Heartbeat(run, job=job) as beat,
+    ):
         async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
             asker = Asker(clients.client(settings.evolver, settings.evolver_identity), store)
             width = clients.width()

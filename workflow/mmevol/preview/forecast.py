@@ -16,7 +16,7 @@ from mmevol.endpoint.ask import Asker
 from mmevol.endpoint.client import Client
 from mmevol.endpoint.prompt import Prompt, key_of
 from mmevol.endpoint.response import Answer
-from mmevol.evolve.ask import RoundAsker, SeedJudge, rewrite, seed_versions
+from mmevol.evolve.ask import RoundAsker, SeedJudge, qas_together, rewrite, seed_versions
 from mmevol.evolve.direction import direction
 from mmevol.evolve.eliminate import outcome_of, text_of
 from mmevol.preview.tokens import CHARACTERS, image_tokens, text_tokens
@@ -48,8 +48,8 @@ class Assumed:
 
 @dataclass
 class Cell:
-    """A sum over requests. ``free``: of them answered already; all else is about the others. ``guessed``: of these, those of a
-    task whose tokens no provider has counted. ``size``: bytes of the answers to be kept."""
+    """A sum over requests. ``free``: of them answered already, or asked by another evolution too; all else is about the others.
+    ``guessed``: of these, those of a task whose tokens no provider has counted. ``size``: bytes of the answers to be kept."""
 
     requests: float = 0
     free: float = 0
@@ -285,9 +285,10 @@ class Evolver:
     async def _scratch(self, record: SeedRecord, name: str, evolution: Evolution, cells: Cells) -> None:
         """As many calls as the evolution that is matched: one is looked at, the others are like it."""
         assert evolution.calls
-        calls = sum(c.requests for place, c in cells.items() if place.evolution == evolution.calls.same_as)
+        same_as = evolution.calls.same_as
+        calls = sum(c.requests for place, c in cells.items() if place.evolution == same_as and place.round > 0)
         settings, self.forecast.round = self.study.scratch_settings(name), 1
-        parents = seed_versions(record)[: settings.qas_per_request]
+        parents = seed_versions(record)[: qas_together(settings)]
         await rewrite(self.asker(evolution.endpoint), record, parents, direction("fresh"), settings, draw=1, attempts=1)
         place = Place(name, 1, "fresh", evolution.endpoint)
         cells[place] = Cell(**{k: v * calls for k, v in asdict(cells[place]).items()})

@@ -33,13 +33,21 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Said:
+    """What one judge said of a version: name, value and whether it speaks for it. ``judge`` is '' where there is only one."""
+
+    judge: str
+    difficulty: str
+    verdicts: list[tuple[str, str, bool]]
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
 class Card:
     """A version or a failed try on the page."""
 
     row: Row
-    difficulty: str
-    verdicts: list[tuple[str, str, bool]]
-    reasons: list[str]
+    said: list[Said]
 
     @property
     def outcome(self) -> str:
@@ -67,7 +75,7 @@ def page(
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"number": number, "span": span, "duration": duration}
+    environment.filters |= {"number": number, "span": span, "duration": duration, "money": money}
     rows = [row for t in tried for row in t.rows]
     return environment.get_template("page.html.jinja").render(
         study=study,
@@ -77,7 +85,10 @@ def page(
         plan=plan,
         spent=_spent(usage),
         seconds=seconds,
-        places=_places(plan),
+        time=time(plan),
+        batched=sorted(
+            {r["endpoint"] for job in usage for r in job["endpoints"] if study.endpoints[r["endpoint"]].mode == "batch"}
+        ),
     )
 
 
@@ -110,6 +121,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
 
 
+def time(plan: Plan) -> str:
+    """How long the run takes; in batch mode only a bound is known."""
+    return f"up to {duration(plan.hours.high * 3600)}" if plan.wall.batches else span(plan.hours, "hours")
+
+
 def _rounds(rows: list[Row]) -> list[tuple[int, int, int, list[tuple[str, int]]]]:
     """Round, sent, survived, and how many went for which reason."""
     found = []
@@ -129,19 +145,6 @@ def _spent(usage: list[dict[str, Any]]) -> dict[str, float]:
     return {name: sum(row[name] for row in rows) for name in names}
 
 
-def _places(plan: Plan) -> list[dict[str, Any]]:
-    """The plan by evolution, round and role, for the page's table."""
-    return [
-        {
-            "where": place.where,
-            "role": place.role,
-            "cell": cell,
-            "money": money(cell.money),
-        }
-        for place, cell in plan.cells.items()
-    ]
-
-
 def _record(t: Tried, images: Path | None) -> dict[str, Any]:
     """A record as the template wants it: picture, boxes, and the lines with their versions."""
     lines = []
@@ -154,7 +157,14 @@ def _record(t: Tried, images: Path | None) -> dict[str, Any]:
 
 
 def _card(row: Row, *, seed: bool = False) -> Card:
-    values = {v["name"]: v["value"] for v in row["verdicts"]}
+    judges = list(dict.fromkeys(v["judge"] for v in row["verdicts"]))
+    by_judge = [[v for v in row["verdicts"] if v["judge"] == judge] for judge in judges]
+    names = judges if len(judges) > 1 else [""]
+    return Card(row, [_said(name, some, seed) for name, some in zip(names, by_judge, strict=False)])
+
+
+def _said(judge: str, some: list[dict[str, Any]], seed: bool) -> Said:
+    values = {v["name"]: v["value"] for v in some}
     difficulty = f"{values['difficulty']:g}" if "difficulty" in values else ""
     good = {"improved": 1, "faithful": 1, "image_needed": 1, "answered_blind": 0}
     verdicts = [
@@ -162,8 +172,8 @@ def _card(row: Row, *, seed: bool = False) -> Card:
         for name, right in good.items()
         if name in values and not (seed and name == "improved")
     ]
-    said = [("asked blind, " * (v["name"] == "answered_blind")) + v["reason"] for v in row["verdicts"] if v["reason"]]
-    return Card(row, difficulty, verdicts, [] if seed else list(dict.fromkeys(said)))
+    reasons = [("asked blind, " * (v["name"] == "answered_blind")) + v["reason"] for v in some if v["reason"]]
+    return Said(judge, difficulty, verdicts, [] if seed else list(dict.fromkeys(reasons)))
 
 
 def _boxes(record: SeedRecord) -> list[Box]:

@@ -1,14 +1,12 @@
 """``mmevol plan``: requests, tokens, money, time and disk of a study before anything is asked, from a sample of its records."""
 
 import asyncio
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field
-from math import inf, sqrt
+from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 from mmevol.config import Run
 from mmevol.config.study import Study
@@ -16,6 +14,7 @@ from mmevol.endpoint.client import Clients
 from mmevol.endpoint.images import encode
 from mmevol.preview.forecast import Assumed, Cell, Cells, Evolver, Forecast, Measured, Place
 from mmevol.preview.sample import Sample, Source, sample
+from mmevol.preview.wall import Wall, wall
 from mmevol.records import SeedRecord
 from mmevol.replies import ReplyStore
 
@@ -27,10 +26,6 @@ OFF_REQUESTS = 0.1
 """By how much the number of requests may be off: how many replies are unusable and how often the blind check asks is assumed."""
 NORMAL = 1.96
 """Standard errors of a 95 % interval."""
-LATENCY = (1.0, 0.02)
-"""Seconds until an answer is complete: at rest, and more for each token of it. Assumed; a preview measures."""
-EMBEDDED = 0.006
-"""CPU-seconds that a request to the embedded teacher takes, its client's included."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,7 @@ class Interval:
 @dataclass(frozen=True)
 class Plan:
     """What a run of the study will take. ``taken``: records by evolution. ``cells``: sums by place; the others are totals of
-    what is still to be asked. ``hours``: wall time on so many `machines`; ``held_by``: which endpoint's which limit it is."""
+    what is still to be asked. ``hours``: time on so many `machines`, in batch mode an upper bound; ``wall``: what it is made of."""
 
     study: Study
     population: float
@@ -58,15 +53,24 @@ class Plan:
     output: Interval
     money: Interval
     hours: Interval
-    held_by: str
+    wall: Wall
     machines: int
     bytes: float
     measured: dict[str, int] = field(default_factory=dict)
 
     @property
     def free(self) -> float:
-        """Requests that the reply store answers."""
+        """Requests that the reply store answers, or that another evolution asks too."""
         return sum(c.free for c in self.cells.values())
+
+    @property
+    def rows(self) -> list[tuple[str, str, Cell]]:
+        """Place, role and sum, in the study's order; where two endpoints have one role, it names them."""
+        endpoints = Counter((p.evolution, p.round, p.role) for p in self.cells)
+        return [
+            (p.where, f"{p.role} ({p.endpoint})" if endpoints[p.evolution, p.round, p.role] > 1 else p.role, c)
+            for p, c in self.cells.items()
+        ]
 
     @property
     def currency(self) -> str:
@@ -110,6 +114,13 @@ class Plan:
                 "Assumed: 5 % of replies are unusable and asked again; 70, 87 and 92 % of candidates survive rounds 1, 2, 3"
                 f" (numbers of requests may be off by {OFF_REQUESTS:.0%})."
             )
+        if self.wall.batches:
+            lines.append(
+                f"Batch mode: up to {self.wall.batches:,} batches one after the other, each up to {self.wall.window};"
+                " most providers are faster."
+            )
+        if judge := self.study.evaluate.judge:
+            lines.append(f"Not counted: what scoring will ask the benchmark judge (evaluate.judge: {judge}).")
         return lines
 
 
@@ -143,24 +154,25 @@ async def _plan(study: Study, chosen: Sample, source: Source, latency: Mapping[s
         return Interval(value, max(0.0, value - error), value + error)
 
     def money_off(p: Place, c: Cell) -> float:
-        prices = study.endpoints[p.endpoint].prices
+        prices = study.endpoints[p.endpoint].billed().prices
         return (c.input * OFF["input"] * prices.input + c.output * OFF["output"] * prices.output) / 1e6
 
     requests = total(lambda c: c.asked, lambda p, c: 0.0)
-    seconds, held_by = _wall(study, cells, latency, machines)
+    order = {name: i for i, name in enumerate(["", *study.evolve.evolutions])}
+    time = wall(study, cells, taken, latency, machines)
     return Plan(
         study=study,
         population=chosen.population,
         sampled=len(walked),
         taken={name: n for name, n in taken.items() if name},
         survivors={name: _survivors(walked, name, shares[name]) for name in study.evolve.evolutions},
-        cells=dict(sorted(cells.items())),
+        cells=dict(sorted(cells.items(), key=lambda item: (order[item[0].evolution], item[0]))),
         requests=requests,
         input=total(lambda c: c.input, lambda p, c: c.input * OFF["input"]),
         output=total(lambda c: c.output, lambda p, c: c.output * OFF["output"]),
         money=total(lambda c: c.money, money_off),
-        hours=_hours(seconds, requests, 0.5 if latency else 1.0),
-        held_by=held_by,
+        hours=_hours(time, requests, 0.5 if latency else 1.0),
+        wall=time,
         machines=machines,
         bytes=sum(c.size for c in cells.values()) + _image_bytes(study, chosen, source, max(taken.values())),
         measured={task: m.answers for task, m in sorted(looked.measured.items())},
@@ -200,37 +212,12 @@ def _taken(study: Study, chosen: Sample, walked: Walked) -> dict[str, float]:
     return everybody
 
 
-def _hours(seconds: float, requests: Interval, slow: float) -> Interval:
-    """Wall time; besides the requests, an answer may take longer or shorter by the share `slow`."""
-    hours = seconds / 3600
+def _hours(time: Wall, requests: Interval, slow: float) -> Interval:
+    """Wall time; besides the requests, an answer may take longer or shorter by the share `slow`. Batches count as long as they
+    may take, and at the low end not at all."""
+    hours, late = time.seconds / 3600, time.batch_hours
     off = (requests.high / requests.value - 1 if requests.value else 0.0) + slow
-    return Interval(hours, hours / (1 + off), hours * (1 + off))
-
-
-def _wall(study: Study, cells: Cells, latency: Mapping[str, float], machines: int) -> tuple[float, str]:
-    """Seconds that the slowest server needs, and what holds it up. Endpoints that are one server and account share its limits."""
-    servers: dict[tuple[Any, ...], dict[str, Cell]] = defaultdict(lambda: defaultdict(Cell))
-    for place, cell in cells.items():
-        e = study.endpoints[place.endpoint]
-        servers[e.base_url, e.model, e.api_key_env, e.concurrency, e.limits][place.endpoint].add(cell)
-    bounds: list[tuple[float, str]] = [(0.0, "nothing")]
-    for (url, _, _, concurrency, limits), totals in servers.items():
-        name, asked = " and ".join(sorted(totals)), sum(c.asked for c in totals.values())
-        tokens = sum(c.input + c.output for c in totals.values())
-        if url is None:
-            cores = min(study.evolve.shards, machines * (os.cpu_count() or 1))
-            bounds.append((asked * EMBEDDED / cores, "cores"))
-            continue
-        waited = sum(c.asked * latency.get(n, _latency(c)) for n, c in totals.items())
-        bounds.append((waited / (concurrency * machines), f"{name}: concurrency"))
-        bounds.append((60 * asked / (limits.requests_per_minute or inf), f"{name}: requests_per_minute"))
-        bounds.append((60 * tokens / (limits.tokens_per_minute or inf), f"{name}: tokens_per_minute"))
-    return max(bounds)
-
-
-def _latency(cell: Cell) -> float:
-    """Seconds an answer, assumed."""
-    return LATENCY[0] + LATENCY[1] * (cell.output / cell.asked if cell.asked else 0.0)
+    return Interval(hours + late, hours / (1 + off), hours * (1 + off) + late)
 
 
 def _image_bytes(study: Study, chosen: Sample, source: Source, taken: float) -> float:

@@ -1,18 +1,16 @@
 """A plan as people read it in a terminal, and as programs do."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from mmevol.preview.forecast import Cell
-from mmevol.preview.page import money, number, span
+from mmevol.preview.page import money, number, span, time
 from mmevol.preview.plan import Plan
 
-COLUMNS = ("where", "role", "requests", "answered", "in", "cached", "out")
-
-
-def _cells(cell: Cell) -> list[str]:
-    return [number(v) for v in (cell.requests, cell.free, cell.input, cell.cached, cell.output)] + [money(cell.money)]
+WIDTH = 110
+"""Columns that a plan has at least: a row that is cut says nothing."""
 
 
 def show(plan: Plan) -> None:
@@ -21,18 +19,32 @@ def show(plan: Plan) -> None:
     from rich.table import Table
 
     table = Table(
-        caption="answered: already in the reply store. in, cached, out: tokens to pay for",
+        caption="answered: already in the reply store, or shared with another evolution. in, cached, out: tokens to pay for",
         title=f"{plan.study.study}: about {plan.population:,.0f} records",
     )
-    for i, name in enumerate([*COLUMNS, plan.currency]):
-        table.add_column(name, justify="right" if i > 1 else "left", no_wrap=True)
     total = Cell()
-    for place, cell in plan.cells.items():
-        table.add_row(place.where, place.role, *_cells(cell))
+    for cell in plan.cells.values():
         total.add(cell)
+    numbers: dict[str, Callable[[Cell], str]] = {
+        "requests": lambda c: number(c.requests),
+        "answered": lambda c: number(c.free),
+        "in": lambda c: number(c.input),
+        "cached": lambda c: number(c.cached),
+        "out": lambda c: number(c.output),
+        plan.currency: lambda c: money(c.money),
+    }
+    if not total.cached:
+        del numbers["cached"]
+    for name in ("where", "role"):
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    for where, role, cell in plan.rows:
+        table.add_row(where, role, *(text(cell) for text in numbers.values()))
     table.add_section()
-    table.add_row("total", "", *_cells(total))
+    table.add_row("total", "", *(text(total) for text in numbers.values()))
     console = Console()
+    console.width = max(console.width, WIDTH)
     console.print(table)
     console.print("\n".join(summary(plan)), highlight=False, soft_wrap=True)
 
@@ -40,12 +52,13 @@ def show(plan: Plan) -> None:
 def summary(plan: Plan) -> list[str]:
     """The totals still to be spent, with their intervals, and what they rest on."""
     lines = [
-        f"to ask    {number(plan.requests.value)} requests ({span(plan.requests)}), besides {number(plan.free)} that are answered",
+        f"to ask    {number(plan.requests.value)} requests ({span(plan.requests)}),"
+        f" besides {number(plan.free)} that are answered or shared",
         f"tokens    {number(plan.input.value)} in ({span(plan.input)}), {number(plan.output.value)} out ({span(plan.output)})",
         f"money     {money(plan.money.value)} {plan.currency} ({span(plan.money, 'money')})"
         if plan.priced
         else "money     unknown: the study's endpoints have no prices",
-        f"time      {span(plan.hours, 'hours')} on {plan.machines} machine{'s' * (plan.machines > 1)}, held by {plan.held_by}",
+        f"time      {time(plan)} on {plan.machines} machine{'s' * (plan.machines > 1)}, held by {plan.wall.held_by}",
         f"disk      {plan.bytes / 1e9:.2g} GB of answers and pictures in the reply store, less than as much again in results",
     ]
     for name, rounds in plan.survivors.items():
@@ -64,7 +77,8 @@ def figures(plan: Plan) -> str:
     value |= {
         "answered": plan.free,
         "bytes": plan.bytes,
-        "held_by": plan.held_by,
+        "held_by": plan.wall.held_by,
+        "batches": plan.wall.batches,
         "machines": plan.machines,
         "places": rows,
     }

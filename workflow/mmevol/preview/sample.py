@@ -24,9 +24,10 @@ class Source:
 
 @contextmanager
 def source_of(study: Study) -> Iterator[Source]:
-    """Where the seed records lie. What a study draws itself and has not drawn yet is drawn for the life of the block."""
+    """Where the seed records lie. What a study draws itself is drawn for the life of the block: what an earlier run drew may be
+    of other settings."""
     drawn = {"world": _draw, "photos": _photos}.get(study.seeds.source)
-    if drawn is None or Path(study.records).exists():
+    if drawn is None:
         yield Source(Path(study.records), Path(study.images_root) if study.images_root else None)
         return
     with TemporaryDirectory(prefix="mmevol-seeds-") as folder:

@@ -16,7 +16,7 @@ from mmevol.evolve.eliminate import eliminate
 from mmevol.preview.sample import Source
 from mmevol.records import SeedRecord, Verdict
 from mmevol.seeds.curate import curate
-from mmevol.store import read_rows, write_rows
+from mmevol.store import bucket_of, read_rows, write_rows
 
 Row = dict[str, Any]
 """A row of the evolved dataset (`evolve.dataset`)."""
@@ -37,13 +37,15 @@ class Trial:
     def __init__(self, study: Study, evolution: str, source: Source, folder: Path) -> None:
         self.study, self.evolution, self.folder = study, evolution, folder
         self.here = {"shards": 1, "images_root": str(source.images) if source.images else None}
-        connections = {name: e.connection() for name, e in study.endpoints.items()}
+        online = {"mode": "online"}  # a batch may take a day; the keys are the same
+        connections = {name: e.connection().model_copy(update=online) for name, e in study.endpoints.items()}
         self.facts = Run(connections=connections, budget=study.evolve.budget)
         self.seeds = folder / "seeds" / "audited" / "0.parquet"
 
     def run(self, records: list[SeedRecord]) -> list[Tried]:
         """Curate, judge the seeds, and ask and eliminate round by round. Raises `Outage` and `BadInput` as the commands do."""
         write_rows(self.seeds, "seed", records)
+        self.buckets = sorted({bucket_of(r.key) for r in records})  # a study that runs keeps all others
         if self.study.seeds.curate:
             self._curate()
         evolution = self.study.evolve.evolutions[self.evolution]
@@ -67,7 +69,7 @@ class Trial:
         out = self.folder / "seeds" / "shards" / "0.parquet"
         settings = self.study.curate_settings().model_copy(update=self.here)
         usage = self.folder / "seeds" / "usage" / "0.json"
-        curate(settings, self.facts, shard=0, records=self.seeds, out=out, usage=usage)
+        curate(settings, self.facts, shard=0, records=self.seeds, out=out, usage=usage, buckets=self.buckets)
         self.seeds = out
 
     def _round(self, round_: int) -> None:
@@ -81,6 +83,7 @@ class Trial:
             frontier=before,
             out=candidates,
             usage=self._file(round_, "usage", "json"),
+            buckets=self.buckets,
         )
         if round_ > 0:
             eliminate(

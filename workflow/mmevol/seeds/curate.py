@@ -12,7 +12,7 @@ from mmevol.endpoint.ask import Asker, Rejected, in_order
 from mmevol.endpoint.client import Clients
 from mmevol.endpoint.prompt import Prompt, picture_of
 from mmevol.endpoint.schemas import QAS
-from mmevol.progress import Heartbeat
+from mmevol.progress import Heartbeat, waiting
 from mmevol.records import QA, Reason, Request, SeedRecord
 from mmevol.replies import ReplyStore
 from mmevol.store import buckets_of, read_rows, writing
@@ -56,9 +56,19 @@ async def curated(asker: Asker, record: SeedRecord, settings: CurateSettings) ->
     return record.model_copy(update={"qas": found[record.key], "curated": True}) if found else record
 
 
-async def _curate(settings: CurateSettings, run: Run, *, shard: int, records: Path, out: Path, usage: Path) -> None:
+async def _curate(
+    settings: CurateSettings,
+    run: Run,
+    *,
+    shard: int,
+    records: Path,
+    out: Path,
+    usage: Path,
+    buckets: list[int] | None,
+) -> None:
     job = f"seeds/curate/{shard}"
-    with ReplyStore(buckets_of(shard, settings.shards), job=job) as store, Heartbeat(run, job=job) as beat:
+    mine = buckets_of(shard, settings.shards) if buckets is None else buckets
+    with ReplyStore(mine, job=job, on_wait=waiting) as store, Heartbeat(run, job=job) as beat:
         async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
             asker = Asker(clients.client(settings.endpoint, settings.identity), store)
             with writing(out, "seed") as add:
@@ -69,6 +79,17 @@ async def _curate(settings: CurateSettings, run: Run, *, shard: int, records: Pa
                     beat.advance(1)
 
 
-def curate(settings: CurateSettings, run: Run, *, shard: int, records: Path, out: Path, usage: Path) -> None:
-    """`mmevol seeds curate`: read an audited shard, write the shard with Q&A, and what it cost."""
-    asyncio.run(_curate(settings, run, shard=shard, records=records, out=out, usage=usage))
+def curate(
+    settings: CurateSettings,
+    run: Run,
+    *,
+    shard: int,
+    records: Path,
+    out: Path,
+    usage: Path,
+    buckets: list[int] | None = None,
+) -> None:
+    """`mmevol seeds curate`: read an audited shard, write the shard with Q&A, and what it cost. `buckets`: those of its records,
+    where it is known that they are fewer than the shard's."""
+    paths = {"records": records, "out": out, "usage": usage}
+    asyncio.run(_curate(settings, run, shard=shard, buckets=buckets, **paths))

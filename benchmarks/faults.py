@@ -27,8 +27,8 @@ def measure(rounds: int = 3, requests: int = 5000, latency: float = 0.2, in_flig
         with serving(latency=latency) as clean, serving(latency=latency, faults=MIX) as spoiled:
             client("prepare", work.model_copy(update={"base_url": clean}))
             for _ in range(rounds):
-                rows["fault-free"].append(client("engine", work.model_copy(update={"base_url": clean})))
-                rows["faults"].append(client("engine", work.model_copy(update={"base_url": spoiled})))
+                rows["fault-free"].append(client("stage", work.model_copy(update={"base_url": clean})))
+                rows["faults"].append(client("stage", work.model_copy(update={"base_url": spoiled})))
                 usage = json.loads((Path(folder) / "usage.json").read_text())
     own = middle(rows["faults"], lambda row: delay(row["server"]["planted"], latency) / in_flight)
     clean_s, faults_s = (middle(done, lambda row: row["seconds"]) for done in rows.values())

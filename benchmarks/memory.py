@@ -22,7 +22,7 @@ def measure(counts: tuple[int, ...] = (2_000, 5_000, 10_000), in_flight: int = 6
                     base_url=url, folder=Path(folder), requests=2 * count, in_flight=in_flight, image=False, long=False
                 )
                 client("prepare", work)
-                row = client("engine", work)
+                row = client("stage", work)
                 peaks[str(count)] = round(row["peak_mb"], 1)
                 rates.append(round(rate(row), 1))
     growth = (peaks[str(counts[-1])] - peaks[str(counts[0])]) / max(1, counts[-1] - counts[0]) * 100_000

@@ -14,11 +14,15 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from mmevol.config import AskSettings, Run
 
 IN_FLIGHT = 256
 IMAGE_BYTES = 50_000
@@ -160,33 +164,34 @@ async def sdk(work: Work) -> None:
         await spread(work, send)
 
 
-def engine(work: Work) -> None:
-    """`evolve ask` as in production: frontier, prompts, look-up, limits, retries, validation, judge, store, Parquet, usage."""
-    import aiohttp  # noqa: F401  # imports do not count, of no client
-    import pyarrow.parquet  # noqa: F401
+def production(work: Work) -> "tuple[Run, AskSettings]":
+    """A run and a round's settings as a rule passes them: evolver and judge are one server with `in_flight` places."""
     from mmevol.config import AskSettings, Connection, Identity, Judge, Run
-    from mmevol.evolve.ask import ask
 
     shutil.rmtree(work.folder / "replies/requests", ignore_errors=True)
     os.environ["MMEVOL_REPLIES"] = str(work.folder / "replies")
-    identity = Identity(provider="bench", model="bench")
-    half = {"base_url": work.base_url, "timeout": work.timeout}
-    split = {"evolver": work.in_flight // 2, "judge": work.in_flight - work.in_flight // 2}
-    run = Run(
-        status=str(work.folder / "status"),
-        connections={name: Connection(**half, concurrency=n) for name, n in split.items()},
-    )
-    judge = Judge(endpoint="judge", blind=None)
+    connection = Connection(base_url=work.base_url, timeout=work.timeout, concurrency=work.in_flight)
+    run = Run(status=str(work.folder / "status"), connections={"evolver": connection, "judge": connection})
     settings = AskSettings(
         seed=7,
         round=1,
         directions={"reasoning": 1},
         evolver="evolver",
-        evolver_identity=identity,
-        judge=judge,
+        evolver_identity=Identity(provider="bench", model="bench"),
+        judge=Judge(endpoint="judge", blind=None),
         judge_identity=Identity(provider="bench", model="bench", temperature=0),
         images_root=str(work.folder) if work.image else None,
     )
+    return run, settings
+
+
+def stage(work: Work) -> None:
+    """`mmevol evolve ask` whole: records from Parquet, prompts, all that `engine` does, structural checks, candidates to Parquet."""
+    import aiohttp  # noqa: F401  # imports do not count, of no client
+    import pyarrow.parquet  # noqa: F401
+    from mmevol.evolve.ask import ask
+
+    run, settings = production(work)
     begin()
     ask(
         settings,
@@ -197,6 +202,56 @@ def engine(work: Work) -> None:
         out=work.folder / "evolve/full/round_1/candidates/0.parquet",
         usage=work.folder / "usage.json",
     )
+
+
+def engine(work: Work) -> None:
+    """The endpoint package as the stage uses it: each record's two questions, its picture in both, answers read by the stage's own
+    readers and kept."""
+    from mmevol.endpoint.ask import Asker, in_order
+    from mmevol.endpoint.client import Clients
+    from mmevol.endpoint.pictures import Pictures
+    from mmevol.endpoint.prompt import Prompt, picture_of
+    from mmevol.evolve import judge, prompts
+    from mmevol.evolve.ask import seed_versions
+    from mmevol.evolve.checks import read_candidates
+    from mmevol.evolve.direction import direction
+    from mmevol.progress import Heartbeat
+    from mmevol.replies import ReplyStore
+
+    run, settings = production(work)
+    toward = direction("reasoning")
+    Question = tuple[str, list[str], Prompt, Any]
+
+    def questions(record: Any) -> tuple[Question, Question]:
+        """What the evolver and the judge are asked about a record, ready to be sent."""
+        versions, picture = seed_versions(record), picture_of(record, settings.images_root)
+        ids, pairs = [v.id for v in versions], [(v.id, v.qa, v.qa) for v in versions]
+        data, size = toward.data(7, record.key, 1), picture.sent(settings.evolver_identity) if picture else None
+        read = partial(read_candidates, record=record, direction=toward, checks=settings.checks, size=size)
+        return (
+            (record.key, ids, prompts.evolve(record, picture, versions, toward, data, ()), read),
+            (record.key, ids, prompts.judge(record, picture, "reasoning", "", pairs, ()), judge.read),
+        )
+
+    async def main() -> None:
+        with ReplyStore(range(256), job="bench") as store, Heartbeat(run, job="bench", total=len(ready)) as beat:
+            async with Clients(run, usage=work.folder / "usage.json", beat=beat) as clients:
+                pictures = Pictures(store)
+                askers = [Asker(clients.client(name, who), store, pictures) for name, who in settings.asked()]
+
+                async def one(asked: tuple[Question, Question]) -> None:
+                    for asker, (key, ids, prompt, read) in zip(askers, asked, strict=True):
+                        found, _ = await asker.items(
+                            ids, lambda *_, p=prompt: p, read, record=key, attempts=settings.content_attempts
+                        )
+                        assert len(found) == len(ids)
+
+                async for _ in in_order(ready, one, clients.width()):
+                    beat.advance()
+
+    ready = [questions(record) for record in records(work.requests // 2, qas=work.qas, pictures=work.image, long=work.long)]
+    begin()
+    asyncio.run(main())
 
 
 _began = (0.0, 0.0)
@@ -211,7 +266,7 @@ def begin() -> None:
 def main() -> None:
     """One client process."""
     options = argparse.ArgumentParser()
-    options.add_argument("client", choices=["prepare", "floor", "openai", "engine"])
+    options.add_argument("client", choices=["prepare", "floor", "openai", "engine", "stage"])
     options.add_argument("--work", type=Work.model_validate_json, required=True)
     options.add_argument("--core", type=int)
     given = options.parse_args()
@@ -221,10 +276,10 @@ def main() -> None:
     if given.client in ("floor", "openai"):
         asyncio.run({"floor": floor, "openai": sdk}[given.client](work))
     else:
-        {"prepare": prepare, "engine": engine}[given.client](work)
+        {"prepare": prepare, "engine": engine, "stage": stage}[given.client](work)
     cpu, seconds = (now - then for now, then in zip((time.process_time(), time.perf_counter()), _began, strict=True))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"cpu": cpu, "seconds": seconds, "peak_mb": peak, "requests": work.requests}))
+    print(json.dumps({"user": resource.getrusage(resource.RUSAGE_SELF).ru_utime, "sys": resource.getrusage(resource.RUSAGE_SELF).ru_stime, "cpu": cpu, "seconds": seconds, "peak_mb": peak, "requests": work.requests}))
 
 
 if __name__ == "__main__":

@@ -8,18 +8,19 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from mmevol.config import AskSettings, Run, ScratchSettings
-from mmevol.endpoint.ask import Asker, Rejected, Try, in_order
+from mmevol.endpoint.ask import Asker, Try, in_order
 from mmevol.endpoint.client import Clients
 from mmevol.endpoint.pictures import Pictures
 from mmevol.endpoint.prompt import picture_of
 from mmevol.evolve import prompts
 from mmevol.evolve.blind import answered_blind
-from mmevol.evolve.checks import read_candidate
+from mmevol.evolve.checks import read_candidates
 from mmevol.evolve.direction import Direction, direction
 from mmevol.evolve.judge import verdicts
 from mmevol.evolve.target import last_taken
@@ -188,17 +189,7 @@ async def rewrite(
     def prompt(ids: Any, errors: tuple[str, ...]) -> Any:
         return prompts.evolve(record, picture, [by_id[i] for i in ids], toward, data, errors)
 
-    def read(reply: dict[str, Any], ids: Any) -> tuple[dict[str, QA], dict[str, Rejected]]:
-        good: dict[str, QA] = {}
-        bad: dict[str, Rejected] = {}
-        items = reply.get("candidates")
-        for item in items if isinstance(items, list) else []:
-            id_ = item.get("id") if isinstance(item, dict) else None
-            if id_ in ids and id_ not in good:
-                result = read_candidate(item, record, toward, checks=settings.checks, size=size)
-                (bad if isinstance(result, Rejected) else good)[id_] = result  # type: ignore[assignment,index]
-        return good, bad
-
+    read = partial(read_candidates, record=record, direction=toward, checks=settings.checks, size=size)
     found, failed = await asker.items(
         [p.id for p in parents], prompt, read, record=record.key, attempts=attempts, draw=draw, tries=tries
     )

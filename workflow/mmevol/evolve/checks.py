@@ -1,6 +1,7 @@
 """The structural gate: what can be seen of a candidate without a judge. Each fault has its reason; the model is told it."""
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import ValidationError
@@ -76,6 +77,27 @@ def invented_box(texts: list[str], objects: list[Object], size: tuple[int, int] 
             if not any(all(abs(a - b) <= n for a, b, n in zip(box, o.bbox, near, strict=True)) for o in objects):
                 return match[0]
     return None
+
+
+def read_candidates(
+    reply: dict[str, Any],
+    ids: Collection[str],
+    *,
+    record: SeedRecord,
+    direction: Direction,
+    checks: bool,
+    size: tuple[int, int] | None = None,
+) -> tuple[dict[str, QA], dict[str, Rejected]]:
+    """The candidates of a reply by the id of their parent, and what is wrong with the others. Of two with one id the first counts."""
+    good: dict[str, QA] = {}
+    bad: dict[str, Rejected] = {}
+    items = reply.get("candidates")
+    for item in items if isinstance(items, list) else []:
+        id_ = item.get("id") if isinstance(item, dict) else None
+        if id_ in ids and id_ not in good:
+            result = read_candidate(item, record, direction, checks=checks, size=size)
+            (bad if isinstance(result, Rejected) else good)[id_] = result  # type: ignore[assignment,index]
+    return good, bad
 
 
 def read_candidate(

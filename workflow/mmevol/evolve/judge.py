@@ -13,7 +13,8 @@ from mmevol.records import QA, JudgeReply, Reason, SeedRecord, Verdict
 NAMES = ("improved", "difficulty", "faithful", "image_needed")
 
 
-def _read(reply: dict[str, Any], ids: object) -> tuple[dict[str, JudgeReply], dict[str, Rejected]]:
+def read(reply: dict[str, Any], ids: object) -> tuple[dict[str, JudgeReply], dict[str, Rejected]]:
+    """The verdicts of a reply by id, and what is wrong with the others."""
     good: dict[str, JudgeReply] = {}
     bad: dict[str, Rejected] = {}
     items = reply.get("verdicts")
@@ -48,7 +49,7 @@ async def verdicts(
         shown = record if settings.sees_annotations else None
         return prompts.judge(shown, picture if settings.sees_image else None, *aim, asked, errors)
 
-    found, _ = await asker.items([p[0] for p in pairs], prompt, _read, record=record.key, attempts=attempts)
+    found, _ = await asker.items([p[0] for p in pairs], prompt, read, record=record.key, attempts=attempts)
     name = asker.client.identity.model
     return {
         i: [Verdict(judge=name, name=n, value=float(getattr(reply, n)), reason=reply.reason) for n in NAMES]

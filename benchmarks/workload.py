@@ -279,7 +279,7 @@ def main() -> None:
         {"prepare": prepare, "engine": engine, "stage": stage}[given.client](work)
     cpu, seconds = (now - then for now, then in zip((time.process_time(), time.perf_counter()), _began, strict=True))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"user": resource.getrusage(resource.RUSAGE_SELF).ru_utime, "sys": resource.getrusage(resource.RUSAGE_SELF).ru_stime, "cpu": cpu, "seconds": seconds, "peak_mb": peak, "requests": work.requests}))
+    print(json.dumps({"user": resource.getrusage(resource.RUSAGE_SELF).ru_utime, "minflt": resource.getrusage(resource.RUSAGE_SELF).ru_minflt, "sys": resource.getrusage(resource.RUSAGE_SELF).ru_stime, "cpu": cpu, "seconds": seconds, "peak_mb": peak, "requests": work.requests}))
 
 
 if __name__ == "__main__":

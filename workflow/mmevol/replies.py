@@ -186,7 +186,7 @@ class ReplyStore:
         self._owner = Owner([self._folder("requests", b) for b in buckets], job, on_wait)
         self._owning = threading.Lock()
         self.owned = False
-        self.synced = time.monotonic()
+        self.sync_at = time.monotonic() + 1
 
     def get(self, bucket: int, key: bytes) -> dict[str, Any] | None:
         """The answer kept under a key."""
@@ -221,10 +221,13 @@ class ReplyStore:
                 self.owned = True
 
     def sync(self) -> None:
-        """Bring everything written to the disk itself (group commit: call it every so often)."""
-        self.synced = time.monotonic()
+        """Bring everything written to the disk itself (group commit). ``sync_at``, a monotonic time, says when to call it next:
+        after a second, or later where it takes long, so that it is at work a tenth of the time at most."""
+        began = time.monotonic()
         for log in list(self._logs.values()):
             log.sync()
+        now = time.monotonic()
+        self.sync_at = now + max(1.0, 9 * (now - began))
 
     def close(self) -> None:
         """Finish segments and give the buckets back."""

@@ -104,8 +104,9 @@ class Asker:
         return self.client.body(prompt.messages(identity, url), prompt.schema, more_tokens=more_tokens)
 
     async def _sync(self) -> None:
-        """Group commit: bring the store to the disk once a second."""
-        if time.monotonic() - self.store.synced > 1:
+        """Group commit: bring the store to the disk every so often, one answer waiting for it and the others going on."""
+        if time.monotonic() >= self.store.sync_at:
+            self.store.sync_at = float("inf")
             await asyncio.to_thread(self.store.sync)
 
     async def items(

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from mmevol.config import Connection, Identity, Run
 from mmevol.endpoint.budget import NOTHING, spent_before
@@ -64,6 +65,7 @@ class Client:
         self._starting = asyncio.Lock()
         self._limiter = job.limiter(identity, connection)
         self._token: str | None = None
+        self._chat: URL
         self._last_answer = 0.0
         self.in_flight = 0
 
@@ -159,7 +161,7 @@ class Client:
         assert self._session
         try:
             async with self._session.post(
-                self._url("/chat/completions"), data=body, headers=headers, allow_redirects=False
+                self._chat, data=body, headers=headers, allow_redirects=False
             ) as response:
                 content = self.redacted(await response.read())
                 if response.status == 200:
@@ -202,9 +204,10 @@ class Client:
         assert base
         return base.rstrip("/")
 
-    def _url(self, path: str) -> str:
+    def _url(self, path: str) -> URL:
         version = self.connection.api_version
-        return self._base() + path + (f"?{urlencode({'api-version': version})}" if version else "")
+        url = URL(self._base() + path)
+        return url.update_query({"api-version": version}) if version else url
 
     async def _start(self) -> None:
         """Start the embedded teacher or look whether the endpoint is there; once, before the first request."""
@@ -222,13 +225,14 @@ class Client:
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=self.connection.timeout, sock_connect=10),
                 connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
             )
             try:
                 await self._look(session)
             except BaseException:
                 await session.close()
                 raise
-            self._session, self._token = session, token
+            self._session, self._token, self._chat = session, token, self._url("/chat/completions")
 
     def _key(self) -> str | None:
         """The key from the environment. Raises `BadInput` where it is missing or would travel in the clear."""

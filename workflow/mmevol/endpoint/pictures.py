@@ -1,12 +1,12 @@
 """The encoded pictures of a job: each encoded once, off the event loop, however many requests want it at the same time."""
 
 import asyncio
-from base64 import b64encode
 from collections import OrderedDict
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 import orjson
+from pybase64 import b64encode
 
 from mmevol.endpoint.images import encode, image_key
 from mmevol.endpoint.prompt import Picture
@@ -54,4 +54,4 @@ class Pictures:
 
 def data_url(jpeg: bytes) -> bytes:
     """A picture as the JSON string that a request holds."""
-    return b'"data:image/jpeg;base64,' + b64encode(jpeg) + b'"'
+    return b"".join((b'"data:image/jpeg;base64,', b64encode(jpeg), b'"'))

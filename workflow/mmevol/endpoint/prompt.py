@@ -87,7 +87,7 @@ def key_of(prompt: Prompt, identity: Identity, *, draw: int, attempt: int) -> by
     encoder version), sampling parameters, schema, draw and content attempt. `prompt` is that of the first attempt."""
     picture = [prompt.picture.digest, identity.image_side, ENCODER] if prompt.picture and identity.sees_images else None
     hashed = _hashed(identity, prompt.instructions).copy()
-    hashed.update(prefixed(prompt.tail(identity), canonical(picture), _canonical(prompt.schema), draw, attempt))
+    hashed.update(prefixed(prompt.tail(identity), orjson.dumps(picture), _canonical(prompt.schema), draw, attempt))
     return hashed.digest()
 
 

@@ -184,8 +184,8 @@ def test_endpoints_of_a_job_share_when_they_are_one() -> None:
     async def run() -> None:
         clients = Clients(facts)
         a, b = clients.client("a", identity()), clients.client("b", identity(temperature=0))
-        assert a._limiter is b._limiter
-        assert clients.client("b", identity(model="other"))._limiter is not a._limiter
+        assert a.limiter is b.limiter
+        assert clients.client("b", identity(model="other")).limiter is not a.limiter
 
     asyncio.run(run())
 

@@ -9,6 +9,7 @@ import resource
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ SEAL = 2048
 """Entries after which a segment is finished and its index leaves memory."""
 
 KINDS = ("requests", "images")
+
+AT_ONCE = 16
+"""Buckets that are brought to the disk at a time: a file system does as much for all of them in one go as for each alone."""
 
 FILES = 65536
 """Open files that a process asks for."""
@@ -224,16 +228,16 @@ class ReplyStore:
         """Bring everything written to the disk itself (group commit). ``sync_at``, a monotonic time, says when to call it next:
         after a second, or later where it takes long, so that it is at work a tenth of the time at most."""
         began = time.monotonic()
-        for log in list(self._logs.values()):
-            log.sync()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(Log.sync, list(self._logs.values())))
         now = time.monotonic()
         self.sync_at = now + max(1.0, 9 * (now - began))
 
     def close(self) -> None:
         """Finish segments and give the buckets back."""
         try:
-            for log in self._logs.values():
-                log.close()
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                list(pool.map(Log.close, self._logs.values()))
         finally:
             self._logs.clear()
             self._owner.release()

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -63,7 +64,7 @@ class Client:
         self._teacher: EmbeddedTeacher | None = None
         self._session: aiohttp.ClientSession | None = None
         self._starting = asyncio.Lock()
-        self._limiter = job.limiter(identity, connection)
+        self.limiter = job.limiter(identity, connection)
         self._token: str | None = None
         self._chat: URL
         self._last_answer = 0.0
@@ -84,7 +85,7 @@ class Client:
 
     async def send(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Send until a complete answer comes. Raises `Outage` (see the module) and `BadInput` (at the start)."""
-        async with self._limiter:
+        async with self.limiter:
             if not self._session:
                 await self._start()
             await self.job.check_budget()
@@ -133,11 +134,11 @@ class Client:
         """Try again until an answer comes, or nothing has come to anyone for `patience` seconds since this request went out."""
         began, patience = float("inf"), self.connection.patience
         for attempt in range(self.connection.transport_attempts):
-            sent = await self._limiter.turn()
+            sent = await self.limiter.turn()
             began = min(began, sent.at)
             answer = await self._try(body, headers | {"X-MMEvol-Transport-Attempt": str(attempt)}, sent)
             if isinstance(answer, Answer):
-                self._limiter.answered(sent, answer.input_tokens + answer.output_tokens)
+                self.limiter.answered(sent, answer.input_tokens + answer.output_tokens)
                 self._last_answer = time.monotonic()
                 self.usage.waited += self._last_answer - sent.at
                 return answer
@@ -177,7 +178,7 @@ class Client:
                     raise Outage(self.refused(response.status, content))
                 if response.status in TOO_MUCH:
                     wait = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
-                    self._limiter.refused(sent, wait)
+                    self.limiter.refused(sent, wait)
                     return wait
         except TimeoutError:
             self.usage.errors["timeout"] += 1
@@ -224,7 +225,8 @@ class Client:
             session = aiohttp.ClientSession(
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=self.connection.timeout, sock_connect=10),
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=self.job.connector,
+                connector_owner=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
             try:
@@ -281,7 +283,8 @@ class Clients:
 
     def __init__(self, run: Run, shards: int = 1, *, usage: Path | None = None, beat: Heartbeat | None = None) -> None:
         """`usage`: the file that says what the job cost; `beat`: told the same while it goes on."""
-        self.run, self.budget = run, run.budget.share(shards)
+        self.run = run
+        self._limits = {k: v for k, v in run.budget.share(shards).model_dump().items() if v is not None}
         self.clients: list[Client] = []
         self.batches: dict[Identity, Batches] = {}
         self._before = spent_before(usage) if usage else NOTHING
@@ -294,6 +297,11 @@ class Clients:
         self.asking = 0
         """Questions that somebody works on, and that wait neither for a batch nor for a budget."""
 
+    @cached_property
+    def connector(self) -> aiohttp.TCPConnector:
+        """The connections of all clients: evolver and judge on one server use the same ones."""
+        return aiohttp.TCPConnector(limit=0)
+
     async def __aenter__(self) -> Self:
         self._ticking = asyncio.ensure_future(self._tick())
         return self
@@ -305,6 +313,7 @@ class Clients:
             await batches.close()
         for client in self.clients:
             await client.close()
+        await self.connector.close()
         for limiter in self._limiters.values():
             limiter.close()
         for teacher in self._teachers.values():
@@ -374,12 +383,11 @@ class Clients:
     async def check_budget(self) -> None:
         """Raises `Outage` when a budget is spent, by this job and all that the shard asked before, once the answers that are on
         their way have come and are kept."""
-        limits = {name: limit for name, limit in self.budget.model_dump().items() if limit is not None}
-        if not limits:
+        if not self._limits:
             return
         spent = self._spent()
         spent["requests"] += self._in_flight()
-        for name, limit in limits.items():
+        for name, limit in self._limits.items():
             if spent[name] >= limit:
                 with self.parked():
                     while self._in_flight():
@@ -426,7 +434,7 @@ class Clients:
 
     def width(self) -> int:
         """Records that a job works on at a time: enough to keep every endpoint busy, or to fill a batch."""
-        of = [c.connection for c in self.clients]
+        of = {c.limiter: c.connection for c in self.clients}.values()
         return sum(c.batch.records if c.mode == "batch" else 2 * c.concurrency for c in of)
 
     def _in_flight(self) -> int:

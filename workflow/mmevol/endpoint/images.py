@@ -1,6 +1,7 @@
 """A picture as it is sent: decoded, turned upright, made smaller, encoded as JPEG once per study."""
 
 import io
+from functools import lru_cache
 from pathlib import Path
 
 from mmevol.records import digest
@@ -9,6 +10,7 @@ ENCODER = "pillow-jpeg-q90/1"
 """Version of this encoding: part of a request's key, so another encoding is another question."""
 
 
+@lru_cache(4096)
 def image_key(source: str, side: int) -> bytes:
     """The 32 bytes under which an encoded picture is kept: over the digest of its file, resize rule and encoder."""
     return bytes.fromhex(digest(source, side, ENCODER))

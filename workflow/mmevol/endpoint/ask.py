@@ -71,7 +71,9 @@ class Asker:
         self.requests[now.request.task] += 1
         kept = self.store.get(bucket, key)
         if kept is None and not self.store.owned:
-            await asyncio.to_thread(self.store.own)
+            async with self.client.job.owning:
+                if not self.store.owned:
+                    await asyncio.to_thread(self.store.own)
             kept = self.store.get(bucket, key)
         if kept is not None:
             self.client.usage.from_store += 1

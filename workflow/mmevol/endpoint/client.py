@@ -294,6 +294,7 @@ class Clients:
         self._teachers: dict[str, EmbeddedTeacher] = {}
         self._starting = asyncio.Lock()
         self._ticking: asyncio.Task[None] | None = None
+        self.owning = asyncio.Lock()  # held by the question that waits to be the reply store's only writer
         self.asking = 0
         """Questions that somebody works on, and that wait neither for a batch nor for a budget."""
 

@@ -12,7 +12,7 @@ from mmevol.endpoint.images import encode, image_key
 from mmevol.endpoint.prompt import Picture
 from mmevol.replies import ReplyStore
 
-HELD = 32 * 2**20
+HELD = 24 * 2**20
 """Bytes of pictures that are held ready: enough for the judge to find what the evolver was just sent."""
 
 
@@ -31,11 +31,11 @@ class Pictures:
         Raises `OSError` that names the file where it cannot be read.
         """
         key = image_key(picture.digest, side)
-        url = self._held.get(key)
-        if url is None:
+        jpeg = self._held.get(key)
+        if jpeg is None:
             async with self._encoding.setdefault(key, asyncio.Lock()):
-                url = self._held.get(key) or self._hold(key, await self._jpeg(key, picture, side, bucket))
-        return orjson.Fragment(url)
+                jpeg = self._held.get(key) or self._hold(key, await self._jpeg(key, picture, side, bucket))
+        return orjson.Fragment(data_url(jpeg))
 
     async def _jpeg(self, key: bytes, picture: Picture, side: int, bucket: int) -> bytes:
         jpeg = self.store.image(bucket, key)
@@ -45,11 +45,11 @@ class Pictures:
         return jpeg
 
     def _hold(self, key: bytes, jpeg: bytes) -> bytes:
-        url = self._held[key] = data_url(jpeg)
-        self._size += len(url)
+        self._held[key] = jpeg
+        self._size += len(jpeg)
         while self._size > HELD:
             self._size -= len(self._held.popitem(last=False)[1])
-        return url
+        return jpeg
 
 
 def data_url(jpeg: bytes) -> bytes:

@@ -1,7 +1,11 @@
-"""Client CPU and throughput: the floor, the engine, the `openai` SDK, interleaved, at 200 ms and 20 ms latency.
+"""Client CPU and throughput: floor, engine, stage and the `openai` SDK, interleaved, at 200 ms and 20 ms latency.
 
-The floor is a bare aiohttp loop over bodies that were encoded beforehand. The engine is `evolve ask` with a judge, on a shard of
-records whose pictures the reply store holds, doing all that it does in production. The SDK has neither store nor limits.
+``floor``   a bare aiohttp loop over bodies that were encoded beforehand
+``engine``  the client as production uses it: `Asker.items` over ready prompts of records whose pictures the reply store holds, with
+            keys, look-ups, limits, retries, bodies, replies checked by the stage's own readers, answers kept with group commit, usage,
+            heartbeat; taking the buckets at the beginning and finishing them at the end counts too
+``stage``   `evolve ask` whole: all of that, and records read from Parquet, prompts made, verdicts joined, candidates written
+``openai``  the SDK's loop, without store or limits
 """
 
 import tempfile
@@ -31,7 +35,7 @@ def measure(
         sdk = work.model_copy(update={"requests": sdk_requests})
         prepared = False
         for name, latency in latencies.items():
-            rows: dict[str, list[dict[str, Any]]] = {"floor": [], "engine": [], "openai": []}
+            rows: dict[str, list[dict[str, Any]]] = {"floor": [], "engine": [], "stage": [], "openai": []}
             with serving(latency=latency) as url:
                 if not prepared:
                     client("prepare", work.model_copy(update={"base_url": url}))
@@ -47,11 +51,13 @@ def measure(
     return {
         "client_cpu_vs_floor": ratio(slow, "cpu_s_per_1000", "engine", "floor"),
         "client_cpu_vs_openai_aiohttp": ratio(slow, "cpu_s_per_1000", "engine", "openai"),
+        "stage_cpu_vs_floor": ratio(slow, "cpu_s_per_1000", "stage", "floor"),
+        "stage_peak_mb": slow["stage"]["peak_mb"],
         "requests_per_s_vs_floor_200ms": ratio(slow, "requests_per_s", "engine", "floor"),
         "busy_share_at_1200": middle(busy, lambda row: row["server"]["served"] / CAPACITY / row["server"]["seconds"]),
         "rounds": rounds,
         "in_flight": in_flight,
-        "requests_a_round": {"floor": requests, "engine": requests, "openai": sdk_requests},
+        "requests_a_round": {"floor": requests, "engine": requests, "stage": requests, "openai": sdk_requests},
         "by_latency": found,
         "at_1200": summary(busy),
     }

@@ -23,6 +23,8 @@ SECTIONS = {"engine": engine, "images": images, "faults": faults, "memory": memo
 GOALS = {
     "client_cpu_vs_floor": "≤ 2.0",
     "client_cpu_vs_openai_aiohttp": "≤ 0.25",
+    "stage_cpu_vs_floor": "",
+    "stage_peak_mb": "< 200",
     "requests_per_s_vs_floor_200ms": "≥ 0.9",
     "busy_share_at_1200": "≥ 0.95",
     "cold_image_vs_encode": "≤ 1.1",

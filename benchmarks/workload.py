@@ -249,7 +249,9 @@ def engine(work: Work) -> None:
                 async for _ in in_order(ready, one, clients.width()):
                     beat.advance()
 
-    ready = [questions(record) for record in records(work.requests // 2, qas=work.qas, pictures=work.image, long=work.long)]
+    ready = [
+        questions(record) for record in records(work.requests // 2, qas=work.qas, pictures=work.image, long=work.long)
+    ]
     begin()
     asyncio.run(main())
 
@@ -279,7 +281,7 @@ def main() -> None:
         {"prepare": prepare, "engine": engine, "stage": stage}[given.client](work)
     cpu, seconds = (now - then for now, then in zip((time.process_time(), time.perf_counter()), _began, strict=True))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"user": resource.getrusage(resource.RUSAGE_SELF).ru_utime, "minflt": resource.getrusage(resource.RUSAGE_SELF).ru_minflt, "sys": resource.getrusage(resource.RUSAGE_SELF).ru_stime, "cpu": cpu, "seconds": seconds, "peak_mb": peak, "requests": work.requests}))
+    print(json.dumps({"cpu": cpu, "seconds": seconds, "peak_mb": peak, "requests": work.requests}))
 
 
 if __name__ == "__main__":

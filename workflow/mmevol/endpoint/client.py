@@ -161,9 +161,7 @@ class Client:
         """One HTTP request: the answer, or the seconds to wait that the server asked for (0 where it did not)."""
         assert self._session
         try:
-            async with self._session.post(
-                self._chat, data=body, headers=headers, allow_redirects=False
-            ) as response:
+            async with self._session.post(self._chat, data=body, headers=headers, allow_redirects=False) as response:
                 content = self.redacted(await response.read())
                 if response.status == 200:
                     return read_answer(content)

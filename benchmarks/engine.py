@@ -2,8 +2,8 @@
 
 ``floor``   a bare aiohttp loop over bodies that were encoded beforehand
 ``engine``  the client as production uses it: `Asker.items` over ready prompts of records whose pictures the reply store holds, with
-            keys, look-ups, limits, retries, bodies, replies checked by the stage's own readers, answers kept with group commit, usage,
-            heartbeat; taking the buckets at the beginning and finishing them at the end counts too
+            keys, look-ups, limits, retries, bodies, replies checked by the stage's own readers, answers kept with group commit,
+            usage, heartbeat; taking the buckets at the beginning and finishing them at the end counts too
 ``stage``   `evolve ask` whole: all of that, and records read from Parquet, prompts made, verdicts joined, candidates written
 ``openai``  the SDK's loop, without store or limits
 """

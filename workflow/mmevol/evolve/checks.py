@@ -88,7 +88,7 @@ def read_candidates(
     checks: bool,
     size: tuple[int, int] | None = None,
 ) -> tuple[dict[str, QA], dict[str, Rejected]]:
-    """The candidates of a reply by the id of their parent, and what is wrong with the others. Of two with one id the first counts."""
+    """The candidates of a reply by the id of their parent, and what is wrong with others. Of two with one id the first counts."""
     good: dict[str, QA] = {}
     bad: dict[str, Rejected] = {}
     items = reply.get("candidates")

@@ -104,7 +104,8 @@ def prepare(work: Work) -> None:
 def bodies() -> Iterator[bytes]:
     """Request bodies of 80 KB, encoded once, as the engine sends them."""
     from mmevol.config import Connection, Identity, Run
-    from mmevol.endpoint.client import Client, Clients
+    from mmevol.endpoint.client import Client
+    from mmevol.endpoint.clients import Clients
     from mmevol.endpoint.pictures import data_url
     from mmevol.endpoint.prompt import picture_of
     from mmevol.evolve import prompts
@@ -208,7 +209,7 @@ def engine(work: Work) -> None:
     """The endpoint package as the stage uses it: each record's two questions, its picture in both, answers read by the stage's own
     readers and kept."""
     from mmevol.endpoint.ask import Asker, in_order
-    from mmevol.endpoint.client import Clients
+    from mmevol.endpoint.clients import Clients
     from mmevol.endpoint.pictures import Pictures
     from mmevol.endpoint.prompt import Prompt, picture_of
     from mmevol.evolve import judge, prompts

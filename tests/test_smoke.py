@@ -141,7 +141,7 @@ WHO = Identity(provider="llama.cpp", model=MODEL, temperature=0, max_tokens=120,
 @real
 def test_a_real_model_answers_in_the_form_asked_for(model: str) -> None:
     """Against a grammar-constrained server the reply is what the schema says, whatever it is worth."""
-    from mmevol.endpoint.client import Clients
+    from mmevol.endpoint.clients import Clients
     from mmevol.endpoint.prompt import Prompt
     from mmevol.endpoint.schemas import ANSWERS
     from mmevol.records import Request, RequestQA

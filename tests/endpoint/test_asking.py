@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmevol.config import Run
 from mmevol.endpoint.ask import Asker, Rejected, in_order
-from mmevol.endpoint.client import Clients
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Picture, Prompt
 from mmevol.endpoint.schemas import ANSWERS
 from mmevol.endpoint.usage import Usage

@@ -12,7 +12,8 @@ import pytest
 from mmevol.config import AskSettings, Connection, Endpoint, Identity, Run
 from mmevol.config.resolve import load, resolve
 from mmevol.endpoint.ask import Asker
-from mmevol.endpoint.client import Client, Clients, Outage
+from mmevol.endpoint.client import Client, Outage
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Picture, Prompt, key_of
 from mmevol.endpoint.response import Answer
 from mmevol.endpoint.schemas import ANSWERS, VERDICTS

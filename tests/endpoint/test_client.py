@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mmevol.config import Budget, Connection, Identity, Prices, Run
-from mmevol.endpoint.client import Client, Clients, Outage
+from mmevol.endpoint.client import Client, Outage
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Prompt
 from mmevol.endpoint.response import Answer, read_answer, retry_after
 from mmevol.endpoint.schemas import ANSWERS

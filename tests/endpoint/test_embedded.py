@@ -10,7 +10,7 @@ import time
 import aiohttp
 import pytest
 from mmevol.config import Connection, Faults, Identity, Run
-from mmevol.endpoint.client import Clients
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.embedded import EmbeddedTeacher
 from mmevol.endpoint.prompt import Prompt
 from mmevol.endpoint.schemas import ANSWERS

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmevol.config import Connection, Limits, Run
 from mmevol.endpoint import limits as module
-from mmevol.endpoint.client import Clients
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.limits import CREDIT, FEW, RECOVERY, Limiter, Mark, Pace, Sent
 from scripted import identity
 

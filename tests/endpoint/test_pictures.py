@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmevol.config import Connection, Identity, Run
 from mmevol.endpoint import pictures as module
-from mmevol.endpoint.client import Client, Clients
+from mmevol.endpoint.client import Client
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.images import encode
 from mmevol.endpoint.pictures import Pictures, data_url
 from mmevol.endpoint.prompt import Picture, Prompt

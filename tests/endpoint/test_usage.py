@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mmevol.config import Prices, Run
-from mmevol.endpoint import client as module
-from mmevol.endpoint.client import Clients, Outage
+from mmevol.endpoint import clients as module
+from mmevol.endpoint.client import Outage
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Prompt
 from mmevol.endpoint.schemas import ANSWERS
 from mmevol.endpoint.usage import Runs, Usage, added

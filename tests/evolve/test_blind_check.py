@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmevol.config import Run
 from mmevol.endpoint.ask import Asker
-from mmevol.endpoint.client import Clients
+from mmevol.endpoint.clients import Clients
 from mmevol.evolve.ask import seed_version
 from mmevol.evolve.blind import answered_blind, same_answer, shuffled, words
 from mmevol.records import LETTERS, QA, Verdict

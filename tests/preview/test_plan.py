@@ -170,7 +170,7 @@ def test_typical_replies_are_of_the_assumed_size_and_usable(study: Make) -> None
 
     async def walk() -> list[Any]:
         from mmevol.config import Run
-        from mmevol.endpoint.client import Clients
+        from mmevol.endpoint.clients import Clients
         from mmevol.replies import ReplyStore
 
         facts = Run(connections={name: e.connection() for name, e in of.endpoints.items()})

@@ -10,7 +10,7 @@ import orjson
 
 from mmevol.config.study import Study
 from mmevol.endpoint.ask import Asker
-from mmevol.endpoint.client import Clients
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.images import image_key
 from mmevol.endpoint.prompt import Prompt, key_of
 from mmevol.endpoint.response import Answer

@@ -32,7 +32,8 @@ from mmevol.doctor.questions import (
     picture,
 )
 from mmevol.endpoint.batch import provider_of
-from mmevol.endpoint.client import RETRIED, SENT_IF_SET, Client, Clients, Outage, json_demand
+from mmevol.endpoint.client import RETRIED, SENT_IF_SET, Client, Outage, json_demand
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.pictures import data_url
 from mmevol.endpoint.prompt import Prompt
 from mmevol.endpoint.response import Answer, read_answer, retry_after

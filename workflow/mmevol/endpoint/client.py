@@ -9,29 +9,22 @@ import asyncio
 import os
 import random
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
 from yarl import URL
 
-from mmevol.config import Connection, Identity, Run
-from mmevol.endpoint.budget import NOTHING, spent_before
+from mmevol.config import Connection, Identity
 from mmevol.endpoint.embedded import EmbeddedTeacher
-from mmevol.endpoint.limits import Limiter, Sent
+from mmevol.endpoint.limits import Sent
 from mmevol.endpoint.response import Answer, filtered, read_answer, retry_after
-from mmevol.endpoint.usage import Runs, Usage
-from mmevol.progress import Heartbeat
-from mmevol.records import BadInput, canonical
+from mmevol.endpoint.usage import Usage
+from mmevol.records import BadInput
 
 if TYPE_CHECKING:
-    from mmevol.endpoint.batch import Batches
+    from mmevol.endpoint.clients import Clients
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SENT_IF_SET = ("temperature", "top_p", "seed", "reasoning_effort")
@@ -39,8 +32,6 @@ SENT_IF_SET = ("temperature", "top_p", "seed", "reasoning_effort")
 RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 TOO_MUCH = {429, 503, 529}
 """What a server answers that has too much to do."""
-TICK = 2.0
-"""Seconds between two reports of progress and usage."""
 
 
 class Outage(Exception):
@@ -274,167 +265,3 @@ class Client:
         return BadInput(
             file="the study", field=f"endpoints.{self.name}.{name}", found=found, expected=expected, remedy=remedy
         )
-
-
-class Clients:
-    """The endpoints of one job: they share a budget and, where the study asks for it, one embedded teacher."""
-
-    def __init__(self, run: Run, shards: int = 1, *, usage: Path | None = None, beat: Heartbeat | None = None) -> None:
-        """`usage`: the file that says what the job cost; `beat`: told the same while it goes on."""
-        self.run = run
-        self._limits = {k: v for k, v in run.budget.share(shards).model_dump().items() if v is not None}
-        self.clients: list[Client] = []
-        self.batches: dict[Identity, Batches] = {}
-        self._before = spent_before(usage) if usage else NOTHING
-        self._runs, self._beat = Runs(usage) if usage else None, beat
-        self._began = time.monotonic()
-        self._limiters: dict[str, Limiter] = {}
-        self._teachers: dict[str, EmbeddedTeacher] = {}
-        self._starting = asyncio.Lock()
-        self._ticking: asyncio.Task[None] | None = None
-        self.owning = asyncio.Lock()  # held by the question that waits to be the reply store's only writer
-        self.asking = 0
-        """Questions that somebody works on, and that wait neither for a batch nor for a budget."""
-
-    @cached_property
-    def connector(self) -> aiohttp.TCPConnector:
-        """The connections of all clients: evolver and judge on one server use the same ones."""
-        return aiohttp.TCPConnector(limit=0)
-
-    async def __aenter__(self) -> Self:
-        self._ticking = asyncio.ensure_future(self._tick())
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
-        if self._ticking:
-            self._ticking.cancel()
-        for batches in self.batches.values():
-            await batches.close()
-        for client in self.clients:
-            await client.close()
-        await self.connector.close()
-        for limiter in self._limiters.values():
-            limiter.close()
-        for teacher in self._teachers.values():
-            teacher.stop()
-        self._tell(kind.__name__ if kind else "done")
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(TICK)
-            self._tell()
-
-    def _tell(self, end: str = "") -> None:
-        """Say what was asked so far, and, if it is so, how the run ended."""
-        if self._beat:
-            self._beat.advance(0, **self.facts())
-        if self._runs:
-            self._runs.tell([c.usage.row(c.name, c.identity.model, c.connection.prices) for c in self.clients], end)
-
-    def limiter(self, identity: Identity, connection: Connection) -> Limiter:
-        """What paces an endpoint: one for all that name the same server, model and limits."""
-        c = connection
-        same = canonical([c.base_url, identity.model, c.api_key_env, c.concurrency, c.limits.model_dump()])
-        if same not in self._limiters:
-            self._limiters[same] = Limiter(c, same if c.base_url else None, identity.max_tokens)
-        return self._limiters[same]
-
-    def client(self, name: str, identity: Identity) -> Client:
-        """The client of an endpoint of the study."""
-        if name not in self.run.connections:
-            raise BadInput(
-                file="--run",
-                field=f"connections.{name}",
-                found="nothing",
-                expected="how the endpoint is reached: launch or base_url",
-                remedy="pass what the rule passes: `snakemake -n -p` shows it",
-            )
-        client = Client(name, identity, self.run.connections[name].billed(), self)
-        self.clients.append(client)
-        return client
-
-    async def teacher(self, identity: Identity, connection: Connection) -> EmbeddedTeacher:
-        """The embedded teacher of a model, started when first needed."""
-        async with self._starting:
-            if identity.model not in self._teachers:
-                teacher = EmbeddedTeacher(identity, connection)
-                await asyncio.to_thread(teacher.start)
-                self._teachers[identity.model] = teacher
-            return self._teachers[identity.model]
-
-    def facts(self) -> dict[str, Any]:
-        """What was asked and spent so far, for the progress line."""
-        used = [c.usage for c in self.clients]
-        asked = sum(u.asked for u in used)
-        seconds = time.monotonic() - self._began
-        return {
-            "asked": asked,
-            "asked_per_s": round(asked / seconds, 1),
-            "tokens": sum(u.input_tokens + u.output_tokens for u in used),
-            "money": round(self.money(), 4),
-            "errors": dict(sum((u.errors for u in used), Counter[str]()).most_common()),
-        }
-
-    def money(self) -> float:
-        """What all endpoints cost so far."""
-        return sum(c.usage.money(c.connection.prices) for c in self.clients)
-
-    async def check_budget(self) -> None:
-        """Raises `Outage` when a budget is spent, by this job and all that the shard asked before, once the answers that are on
-        their way have come and are kept."""
-        if not self._limits:
-            return
-        spent = self._spent()
-        spent["requests"] += self._in_flight()
-        for name, limit in self._limits.items():
-            if spent[name] >= limit:
-                with self.parked():
-                    while self._in_flight():
-                        await asyncio.sleep(0.05)
-                raise Outage(self._stopped(name, limit))
-
-    def _spent(self) -> dict[str, float]:
-        """What the shard has spent, before this run and in it."""
-        used = [c.usage for c in self.clients]
-        return {
-            "requests": self._before["requests"] + sum(u.asked for u in used),
-            "tokens": self._before["tokens"] + sum(u.input_tokens + u.output_tokens for u in used),
-            "money": self._before["money"] + self.money(),
-        }
-
-    def _stopped(self, name: str, limit: float) -> str:
-        """What a person reads when a budget is spent."""
-        all_, before = self._spent()[name], self._before[name]
-        earlier = f", {before:g} of it before this run" if before else ""
-        total = f" of {self._beat.total:,}" if self._beat and self._beat.total else ""
-        far = f" after {self._beat.done:,}{total} {self._beat.unit} of this job" if self._beat else ""
-        return (
-            f"evolve.budget.{name} of this shard is spent ({all_:g} of {limit:g}{earlier}){far}; all answers are kept:"
-            f" raise evolve.budget.{name}, which is divided by shards, and run again to go on"
-        )
-
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """While somebody works on a question."""
-        self.asking += 1
-        try:
-            yield
-        finally:
-            self.asking -= 1
-
-    @contextmanager
-    def parked(self) -> Iterator[None]:
-        """While a question waits for what others must bring about."""
-        self.asking -= 1
-        try:
-            yield
-        finally:
-            self.asking += 1
-
-    def width(self) -> int:
-        """Records that a job works on at a time: enough to keep every endpoint busy, or to fill a batch."""
-        of = {c.limiter: c.connection for c in self.clients}.values()
-        return sum(c.batch.records if c.mode == "batch" else 2 * c.concurrency for c in of)
-
-    def _in_flight(self) -> int:
-        return sum(c.in_flight for c in self.clients)

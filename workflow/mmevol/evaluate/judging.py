@@ -14,7 +14,7 @@ from typing import Any
 from mmevol.config import Budget, Run
 from mmevol.config.commands import JudgeSettings
 from mmevol.endpoint.ask import Asker, Rejected
-from mmevol.endpoint.client import Clients
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Picture, Prompt
 from mmevol.evaluate.scoring.judge import KINDS, JudgeQuestion, Judges
 from mmevol.evaluate.scoring.prompts import judge_prompt

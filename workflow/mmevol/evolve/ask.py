@@ -15,7 +15,7 @@ from typing import Any
 
 from mmevol.config import AskSettings, Run, ScratchSettings
 from mmevol.endpoint.ask import Asker, Try, in_order
-from mmevol.endpoint.client import Clients
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.pictures import Pictures
 from mmevol.endpoint.prompt import picture_of
 from mmevol.evolve import prompts

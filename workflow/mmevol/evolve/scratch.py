@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mmevol.config import Run, ScratchSettings
 from mmevol.endpoint.ask import Asker, in_order
-from mmevol.endpoint.client import Clients
+from mmevol.endpoint.clients import Clients
 from mmevol.evolve.ask import qas_together, rewrite, with_frontier
 from mmevol.evolve.direction import direction
 from mmevol.evolve.eliminate import closed, text_of

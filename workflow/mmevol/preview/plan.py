@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 
 from mmevol.config import Run
 from mmevol.config.study import Study
-from mmevol.endpoint.client import Clients
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.images import encode
 from mmevol.preview.forecast import Assumed, Cell, Cells, Evolver, Forecast, Measured, Place
 from mmevol.preview.sample import Sample, Source, sample

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mmevol.config import CurateSettings, Run
 from mmevol.endpoint.ask import Asker, Rejected, in_order
-from mmevol.endpoint.client import Clients
+from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Prompt, picture_of
 from mmevol.endpoint.schemas import QAS
 from mmevol.progress import Heartbeat, waiting

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmevol.config import Run
-from mmevol.endpoint.ask import Asker, Rejected, in_order
+from mmevol.endpoint.ask import AHEAD, Asker, Rejected, in_order
 from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Picture, Prompt
 from mmevol.endpoint.schemas import ANSWERS
@@ -365,7 +365,25 @@ def test_results_come_in_order_and_so_many_at_a_time(delays: list[int], width: i
 
     assert asyncio.run(run()) == list(range(len(delays)))
     assert most <= width
-    assert ahead <= width + 1  # nothing is read far ahead: memory stays flat
+    assert ahead <= AHEAD * width + 1  # nothing is read further ahead: memory stays flat
+
+
+def test_one_that_hangs_does_not_hold_up_those_after_it() -> None:
+    async def run() -> list[int]:
+        done, others = asyncio.Event(), 0
+
+        async def work(n: int) -> int:
+            nonlocal others
+            if n == 0:
+                await done.wait()
+            others += 1
+            if others == AHEAD * 2 - 1:
+                done.set()
+            return n
+
+        return [n async for n in in_order(range(AHEAD * 3), work, 2)]
+
+    assert asyncio.run(asyncio.wait_for(run(), 10)) == list(range(AHEAD * 3))
 
 
 def test_the_first_error_cancels_the_rest() -> None:

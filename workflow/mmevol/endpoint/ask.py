@@ -5,12 +5,12 @@ are walked anew each time, and only what is absent is asked, so a mended parser 
 """
 
 import asyncio
-import gc
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -181,34 +181,37 @@ class Asker:
         return found, {i: r.reason for i, r in why.items()}
 
 
+AHEAD = 16
+"""Widths of finished results that may wait for an earlier one: a request that hangs must not hold up all that come after it."""
+
+
 async def in_order(items: Iterable[A], work: Callable[[A], Awaitable[B]], width: int) -> AsyncIterator[B]:
     """Work on up to `width` items at a time; results come in the items' order. The first error cancels the rest."""
-    running: deque[asyncio.Task[B]] = deque()
-    with _collecting_rarely():
-        try:
-            for item in items:
-                running.append(asyncio.ensure_future(work(item)))
-                if len(running) >= width:
-                    yield await running.popleft()
-            while running:
-                yield await running.popleft()
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+    source, running = iter(items), deque[asyncio.Task[B]]()
+    free, changed = width, asyncio.Event()
 
+    def ended(_: object) -> None:
+        nonlocal free
+        free += 1
+        changed.set()
 
-@contextmanager
-def _collecting_rarely() -> Iterator[None]:
-    """Look for garbage cycles rarely: with thousands of records under way, hardly one in a cycle, that took a third of the time."""
-    usual = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
     try:
-        yield
+        while True:
+            for item in islice(source, min(free, AHEAD * width - len(running))):
+                running.append(asyncio.ensure_future(work(item)))
+                running[-1].add_done_callback(ended)
+                free -= 1
+            if not running:
+                return
+            if running[0].done():
+                yield running.popleft().result()
+            else:
+                changed.clear()
+                await changed.wait()
     finally:
-        gc.set_threshold(*usual)
-        gc.unfreeze()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 def _json_of(answer: Answer) -> dict[str, Any] | Rejected:

@@ -22,7 +22,7 @@ from mmevol.config import Batch, Blind, Budget, Connection, Faults, Identity, Ju
 from mmevol.config.endpoints import Endpoint
 from mmevol.endpoint import batch
 from mmevol.endpoint.batch import Batches
-from mmevol.endpoint.client import Client, Outage
+from mmevol.endpoint.client import Client, Outage, Refused
 from mmevol.endpoint.parcel import Draft, Parcel
 from mmevol.endpoint.provider import Provider
 from mmevol.records import BadInput
@@ -387,8 +387,9 @@ def test_rows_that_the_server_refuses_end_the_job_after_the_others_are_kept(
 
         with monkeypatch.context() as patch:
             patch.setattr(Client, "body", body)
-            with pytest.raises(Outage, match=r"answered 400: .*n must be 1"):
+            with pytest.raises(Refused, match=r"answered 400: .*n must be 1") as refused:
                 shard.ask()
+            assert "asked about record" in refused.value.__notes__[0]
         assert len(teacher.asked()) == 4
         assert parcels(shard) == []
         assert len(shard.ask()) == 12

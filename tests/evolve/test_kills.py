@@ -27,7 +27,7 @@ import aiohttp, pyarrow.parquet
 from mmevol import replies, segments
 from mmevol.config import AskSettings, Run
 from mmevol.evolve.ask import ask
-replies.SEAL, segments.FEW = 4, 2  # so that sealing and merging are met in the act
+replies.SEAL, segments.FEW = 4 * 32, 2  # so that sealing and merging are met in the act
 for line in sys.stdin:
     order = json.loads(line)
     pid = os.fork()

@@ -36,7 +36,7 @@ def measure(rounds: int = 5, pictures: int = 40, at_once: int = 4) -> dict[str, 
                 held = Pictures(store)
                 for at in range(0, pictures, at_once):
                     asked = [p for p in photographs[at : at + at_once] for _ in range(2)]
-                    await asyncio.gather(*(held.url(p, 512, bucket_of(p.digest)) for p in asked))
+                    await asyncio.gather(*(held.base64(p, 512, bucket_of(p.digest)) for p in asked))
                 ended.append(time.process_time())
 
         bare, began, ended = [], [], []

@@ -15,16 +15,18 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from mmevol.config import AskSettings, Run
 
 IN_FLIGHT = 256
+SHARDS = 32
+"""Of the study whose first shard is worked on: 163 thousand records give one of 5,000, in 8 buckets."""
 IMAGE_BYTES = 50_000
 """Of an encoded image: 67 KB as base64."""
 
@@ -60,10 +62,11 @@ def image(seed: int, side: int = 512) -> bytes:
 def records(n: int, *, qas: int = 1, pictures: bool = True, long: bool = True) -> Iterator[Any]:
     """So many seed records in the order of a shard: with a dense caption and 20 boxes, or with little of both."""
     from mmevol.records import QA, Object, SeedRecord, digest
-    from mmevol.store import order_of
+    from mmevol.store import order_of, shard_of
 
     caption = "A red cup stands on a wooden table beside a lamp, a window behind it shows a street in the rain. "
-    for key in sorted((f"record-{i:07d}" for i in range(n)), key=order_of):
+    keys = (key for i in count() if shard_of(key := f"record-{i:07d}", SHARDS) == 0)
+    for key in sorted(islice(keys, n), key=order_of):
         boxes = [(0.01 * i, 0.2, 0.01 * i + 0.5, 0.9) for i in range(20 if long else 2)]
         attributes = {"color": "red", "size": "small"}
         yield SeedRecord(
@@ -84,7 +87,7 @@ def prepare(work: Work) -> None:
     from mmevol.endpoint.images import ENCODER
     from mmevol.records import digest
     from mmevol.replies import ReplyStore
-    from mmevol.store import bucket_of, write_rows
+    from mmevol.store import bucket_of, buckets_of, write_rows
 
     def rows() -> Iterator[Any]:
         return records(work.requests // 2, qas=work.qas, pictures=work.image, long=work.long)
@@ -92,7 +95,7 @@ def prepare(work: Work) -> None:
     write_rows(work.folder / "seeds.parquet", "seed", rows())
     if work.image:
         data = image(0)
-        with ReplyStore(range(256), job="prepare", root=work.folder / "replies") as store:
+        with ReplyStore(buckets_of(0, SHARDS), job="prepare", root=work.folder / "replies") as store:
             store.own()
             for row in rows():
                 store.put_image(bucket_of(row.key), bytes.fromhex(digest(row.image_digest, 512, ENCODER)), data)
@@ -106,11 +109,11 @@ def bodies() -> Iterator[bytes]:
     from mmevol.config import Connection, Identity, Run
     from mmevol.endpoint.client import Client
     from mmevol.endpoint.clients import Clients
-    from mmevol.endpoint.pictures import data_url
-    from mmevol.endpoint.prompt import picture_of
+    from mmevol.endpoint.prompt import INLINE, picture_of
     from mmevol.evolve import prompts
     from mmevol.evolve.ask import seed_versions
     from mmevol.evolve.direction import direction
+    from pybase64 import b64encode
 
     client = Client("e", Identity(provider="bench"), Connection(base_url="http://x/v1"), Clients(Run()))
     data, toward = image(0), direction("reasoning")
@@ -118,7 +121,7 @@ def bodies() -> Iterator[bytes]:
         prompt = prompts.evolve(
             record, picture_of(record, "."), seed_versions(record), toward, toward.data(7, record.key, 1), ()
         )
-        yield client.body(prompt.messages(client.identity, orjson.Fragment(data_url(data))), prompt.schema)
+        yield client.body(prompt.messages(client.identity, INLINE), prompt.schema, jpeg=b64encode(data))
 
 
 async def spread(work: Work, send: Callable[[int], Any]) -> None:
@@ -177,6 +180,7 @@ def production(work: Work) -> "tuple[Run, AskSettings]":
         seed=7,
         round=1,
         directions={"reasoning": 1},
+        shards=SHARDS,
         evolver="evolver",
         evolver_identity=Identity(provider="bench", model="bench"),
         judge=Judge(endpoint="judge", blind=None),
@@ -208,6 +212,7 @@ def stage(work: Work) -> None:
 def engine(work: Work) -> None:
     """The endpoint package as the stage uses it: each record's two questions, its picture in both, answers read by the stage's own
     readers and kept."""
+    import uvloop
     from mmevol.endpoint.ask import Asker, in_order
     from mmevol.endpoint.clients import Clients
     from mmevol.endpoint.pictures import Pictures
@@ -218,6 +223,7 @@ def engine(work: Work) -> None:
     from mmevol.evolve.direction import direction
     from mmevol.progress import Heartbeat
     from mmevol.replies import ReplyStore
+    from mmevol.store import buckets_of
 
     run, settings = production(work)
     toward = direction("reasoning")
@@ -235,7 +241,10 @@ def engine(work: Work) -> None:
         )
 
     async def main() -> None:
-        with ReplyStore(range(256), job="bench") as store, Heartbeat(run, job="bench", total=len(ready)) as beat:
+        with (
+            ReplyStore(buckets_of(0, SHARDS), job="bench") as store,
+            Heartbeat(run, job="bench", total=len(ready)) as beat,
+        ):
             async with Clients(run, usage=work.folder / "usage.json", beat=beat) as clients:
                 pictures = Pictures(store)
                 askers = [Asker(clients.client(name, who), store, pictures) for name, who in settings.asked()]
@@ -254,7 +263,7 @@ def engine(work: Work) -> None:
         questions(record) for record in records(work.requests // 2, qas=work.qas, pictures=work.image, long=work.long)
     ]
     begin()
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 _began = (0.0, 0.0)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -150,6 +150,15 @@ def good(block: Block) -> dict[str, Any]:
     if block["task"] == "blind":
         return {"answers": [{"id": i, "answer": "I cannot know"} for i in ids]}
     return {"qas": [{"question": "What is there?", "answer": "a cup"}]}
+
+
+def made(body: bytes) -> Callable[[], Awaitable[bytes]]:
+    """A body as `Client.send` takes it."""
+
+    async def ready() -> bytes:
+        return body
+
+    return ready
 
 
 def connection(server: Server, **more: Any) -> Connection:

@@ -95,7 +95,8 @@ def test_a_second_writer_waits_for_a_live_owner(tmp_path: Path, start: Start) ->
     assert str(first.pid) in waits[0]
     first.communicate("")
     thread.join(5)
-    assert len(waits) == 1, "it is said once, not every moment and not for each folder"
+    assert len(waits) == 2, "it is said once, not every moment and not for each folder"
+    assert waits[1] == "", "and once that it is over"
     assert json.loads((tmp_path / "a" / "owner").read_text())["job"] == "second"
     second.release()
     assert not list(tmp_path.rglob("*owner*"))

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from mmevol import progress
 from mmevol.config import Run
-from mmevol.owner import process_start
+from mmevol.owner import Owner, process_start
 from mmevol.progress import Heartbeat, shown
 from mmevol.store import write_json
 
@@ -31,6 +32,26 @@ def test_a_heartbeat_says_how_far_a_job_is(tmp_path: Path) -> None:
     assert end["rate"] > 0
     assert end["eta"] >= 0
     assert end["pid"] == os.getpid()
+
+
+def test_whom_a_job_waits_for_is_in_the_heartbeat_until_the_wait_is_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "bucket"
+    folder.mkdir()
+    with Heartbeat(Run(status=str(tmp_path)), job="evolve/full/round_1/0") as beat:
+        first, second = Owner([folder], "another job"), Owner([folder], "this job", beat.waits)
+        first.acquire()
+        taking = threading.Thread(target=second.acquire)
+        taking.start()
+        while "waiting" not in beat.facts:
+            time.sleep(0.01)
+        assert "another job" in shown(beat.facts)
+        first.release()
+        taking.join()
+        assert shown(beat.facts) == ""
+        second.release()
+    assert capsys.readouterr().err.count("waiting:") == 1
 
 
 def test_a_job_that_fails_is_said_to_have_failed(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from mmevol.records import BadInput
 from mmevol.seeds import reader
 from mmevol.smoke import MODEL, served, smoke, weights
 from mmevol.store import columns_of, read_dicts, read_rows, write_rows
-from scripted import Server, connection, identity, record
+from scripted import Server, connection, identity, made, record
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("candidates", "frontier", "ledger")
@@ -153,7 +153,7 @@ def test_a_real_model_answers_in_the_form_asked_for(model: str) -> None:
     async def run() -> Any:
         async with Clients(Run(connections={"e": Connection(base_url=model)})) as clients:
             client = clients.client("e", WHO)
-            return await client.send(client.body(prompt.messages(WHO, None), ANSWERS), {}), client.usage
+            return await client.send(made(client.body(prompt.messages(WHO, None), ANSWERS)), {}), client.usage
 
     answer, usage = asyncio.run(run())
     assert "".join(answer.text.split()).startswith('{"answers":[')

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmevol.config import Run
 from mmevol.endpoint.ask import AHEAD, Asker, Rejected, in_order
+from mmevol.endpoint.client import Refused
 from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Picture, Prompt
 from mmevol.endpoint.schemas import ANSWERS
@@ -67,6 +68,13 @@ ALL = {"a": "A", "b": "B", "c": "C"}
 
 def scripted(server: Server, *replies: Callable[[dict[str, Any]], Any]) -> None:
     server.answer = lambda n, heard: replies[min(n, len(replies) - 1)](heard.block)
+
+
+def test_a_request_that_is_refused_for_good_is_named(server: Server, tmp_path: Path) -> None:
+    scripted(server, lambda b: Reply(status=413))
+    with pytest.raises(Refused, match="answered 413") as refused:
+        asked(server, tmp_path)
+    assert refused.value.__notes__ == ["It was asked about record r (task blind)."]
 
 
 WRONG = {

@@ -20,7 +20,7 @@ from mmevol.endpoint.schemas import ANSWERS, VERDICTS
 from mmevol.records import BadInput, Object, Request, RequestQA
 from mmevol.replies import ReplyStore
 from mmevol.store import write_rows
-from scripted import Heard, Reply, Server, completion, connection, good, identity, record
+from scripted import Heard, Reply, Server, completion, connection, good, identity, made, record
 
 SECRET = "sk-very/secret+0123456789"
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def sent(server: Server, who: Identity | None = None, **more: Any) -> tuple[Answ
             client = clients.client("e", who or identity())
             prompt = Prompt("Answer.", Request(task="blind"), ANSWERS)
             body = client.body(prompt.messages(client.identity, None), ANSWERS)
-            (outcome,) = await asyncio.gather(client.send(body, {}), return_exceptions=True)
+            (outcome,) = await asyncio.gather(client.send(made(body), {}), return_exceptions=True)
             return outcome, client
 
     return asyncio.run(run())

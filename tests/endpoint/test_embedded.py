@@ -16,6 +16,7 @@ from mmevol.endpoint.prompt import Prompt
 from mmevol.endpoint.schemas import ANSWERS
 from mmevol.owner import process_start
 from mmevol.records import Request, RequestQA
+from scripted import made
 
 HERE = Connection(launch="embedded")
 
@@ -80,7 +81,7 @@ def test_endpoints_of_one_model_share_one_and_it_starts_when_it_is_needed() -> N
             request = Request(task="blind", qas=[RequestQA(id="q", question="What is it?")])
             messages = Prompt("Answer.", request, ANSWERS).messages(Identity(), None)
             headers = {"X-MMEvol-Request": "0" * 64, "X-MMEvol-Content-Attempt": "0"}
-            await asyncio.gather(*(c.send(c.body(messages, ANSWERS), headers) for c in both for _ in range(2)))
+            await asyncio.gather(*(c.send(made(c.body(messages, ANSWERS)), headers) for c in both for _ in range(2)))
             return [t._process.pid for t in clients._teachers.values() if t._process]
 
     (pid,) = asyncio.run(run())

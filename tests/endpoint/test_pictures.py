@@ -15,8 +15,8 @@ from mmevol.endpoint import pictures as module
 from mmevol.endpoint.client import Client
 from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.images import encode
-from mmevol.endpoint.pictures import Pictures, data_url
-from mmevol.endpoint.prompt import Picture, Prompt
+from mmevol.endpoint.pictures import Pictures
+from mmevol.endpoint.prompt import INLINE, Picture, Prompt
 from mmevol.endpoint.schemas import CANDIDATES
 from mmevol.records import QA, Object, Request, RequestQA, canonical, digest, qa_id
 from mmevol.replies import ReplyStore
@@ -34,11 +34,10 @@ def photographs(folder: Path, n: int) -> list[Picture]:
     return found
 
 
-def urls(store: ReplyStore, pictures: Pictures, *asked: Picture) -> list[str]:
-    async def run() -> list[str]:
+def encoded_of(store: ReplyStore, pictures: Pictures, *asked: Picture) -> list[bytes]:
+    async def run() -> list[bytes]:
         store.own()
-        made = await asyncio.gather(*(pictures.url(p, 64, 3) for p in asked))
-        return [orjson.loads(orjson.dumps(url)) for url in made]
+        return list(await asyncio.gather(*(pictures.base64(p, 64, 3) for p in asked)))
 
     return asyncio.run(run())
 
@@ -55,12 +54,12 @@ def test_requests_in_flight_at_once_encode_a_picture_once(tmp_path: Path, monkey
     monkeypatch.setattr(module, "encode", counted)
     one, two = photographs(tmp_path, 2)
     with ReplyStore([3], job="test", root=tmp_path / "replies") as store:
-        said = urls(store, Pictures(store), one, one, two, one, two)
+        said = encoded_of(store, Pictures(store), one, one, two, one, two)
         assert sorted(encoded) == ["0.png", "1.png"]
         assert threading.main_thread().name not in threads
         assert said[0] == said[1] == said[3] != said[2] == said[4]
-        assert base64.b64decode(said[0].removeprefix("data:image/jpeg;base64,")) == encode(Path(one.path), 64)
-        assert urls(store, Pictures(store), one) == said[:1]  # the next job finds it in the store
+        assert base64.b64decode(said[0]) == encode(Path(one.path), 64)
+        assert encoded_of(store, Pictures(store), one) == said[:1]  # the next job finds it in the store
         assert len(encoded) == 2
 
 
@@ -69,7 +68,7 @@ def test_what_is_held_ready_is_bounded(tmp_path: Path, monkeypatch: pytest.Monke
     with ReplyStore([3], job="test", root=tmp_path / "replies") as store:
         pictures = Pictures(store)
         asked = photographs(tmp_path, 3)
-        assert len(set(urls(store, pictures, *asked))) == 3
+        assert len(set(encoded_of(store, pictures, *asked))) == 3
         assert not pictures._held
         assert pictures._size == 0
 
@@ -79,7 +78,7 @@ def test_a_picture_that_cannot_be_read_is_an_error_for_each_that_wants_it(tmp_pa
     with ReplyStore([3], job="test", root=tmp_path / "replies") as store:
         for _ in range(2):
             with pytest.raises(OSError, match=r"gone\.jpg"):
-                urls(store, Pictures(store), missing, missing)
+                encoded_of(store, Pictures(store), missing, missing)
 
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
@@ -107,7 +106,7 @@ def test_a_body_is_what_encoding_it_whole_gives(request: Request, jpeg: bytes) -
     prompt = Prompt("Rewrite “these”.\n", request, CANDIDATES, Picture("/a.jpg", "d" * 64))
     said: dict[str, Any] = request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     assert prompt.asked == orjson.dumps({"schema": "mmevol-request/1", **said})
-    spliced = client.body(prompt.messages(WHO, orjson.Fragment(data_url(jpeg))), CANDIDATES)
+    spliced = client.body(prompt.messages(WHO, INLINE), CANDIDATES, jpeg=base64.b64encode(jpeg))
     whole = prompt.messages(WHO, "data:image/jpeg;base64," + base64.b64encode(jpeg).decode())
     assert spliced == client.body(whole, CANDIDATES)
     assert orjson.dumps(orjson.loads(spliced)) == spliced

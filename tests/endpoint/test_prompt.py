@@ -10,8 +10,7 @@ import orjson
 import pytest
 from mmevol.config import Endpoint, Identity
 from mmevol.endpoint import prompt as module
-from mmevol.endpoint.pictures import data_url
-from mmevol.endpoint.prompt import Picture, Prompt, key_of, picture_of
+from mmevol.endpoint.prompt import INLINE, Picture, Prompt, inlined, key_of, picture_of
 from mmevol.endpoint.schemas import ANSWERS, VERDICTS
 from mmevol.evolve import prompts
 from mmevol.evolve.ask import seed_versions
@@ -105,7 +104,7 @@ def block(messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_what_never_changes_comes_first_and_the_block_last() -> None:
-    system, user = json.loads(orjson.dumps(PROMPT.messages(WHO, orjson.Fragment(data_url(b"jpeg")))))
+    system, user = json.loads(inlined(orjson.dumps(PROMPT.messages(WHO, INLINE)), base64.b64encode(b"jpeg")))
     assert system["content"] == module.SYSTEM
     kinds = [part["type"] for part in user["content"]]
     assert kinds == ["text", "image_url", "text"]

@@ -21,7 +21,7 @@ from mmevol.endpoint.schemas import ANSWERS
 from mmevol.endpoint.usage import Runs, Usage, added
 from mmevol.progress import Heartbeat
 from mmevol.records import Request
-from scripted import Reply, Server, connection, identity
+from scripted import Reply, Server, connection, identity, made
 
 counts = st.integers(0, 10**12)
 errors = st.dictionaries(st.sampled_from(["429", "timeout"]), counts)
@@ -50,7 +50,7 @@ def run(server: Server, usage: Path, requests: int, **more: Any) -> None:
                 Prompt("Answer.", Request(task="blind"), ANSWERS).messages(client.identity, None), ANSWERS
             )
             for _ in range(requests):
-                await client.send(body, {})
+                await client.send(made(body), {})
 
     asyncio.run(ask())
 
@@ -105,8 +105,8 @@ def test_progress_and_usage_are_told_while_nothing_gets_done(
                 body = client.body(
                     Prompt("Answer.", Request(task="blind"), ANSWERS).messages(client.identity, None), ANSWERS
                 )
-                await client.send(body, {})
-                stuck = asyncio.ensure_future(client.send(body, {}))
+                await client.send(made(body), {})
+                stuck = asyncio.ensure_future(client.send(made(body), {}))
                 while not beat.facts.get("errors"):
                     await asyncio.sleep(0.01)
                 assert (beat.done, beat.facts["asked"], beat.facts["tokens"]) == (0, 1, 110)

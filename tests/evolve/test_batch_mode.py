@@ -1,116 +1,23 @@
-"""A shard in batch mode, against the embedded teacher as a server of its own: the same data as online, and no row paid twice."""
+"""A shard in batch mode: the same data as online, within the limits of a provider."""
 
-import itertools
-import json
-import multiprocessing
-import os
 import random
-import signal
-import subprocess
 import sys
-import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
-from mmevol.config import Batch, Blind, Budget, Connection, Faults, Identity, Judge, Prices
-from mmevol.config.endpoints import Endpoint
-from mmevol.endpoint import batch
-from mmevol.endpoint.batch import Batches
-from mmevol.endpoint.client import Client, Outage
+from batches import LOUD, QUIET, TOKEN, Teacher, asked, every_other_ends_late, parcels, rounds, teaching
+from mmevol.config import Batch, Budget, Connection, Faults, Judge, Prices
+from mmevol.endpoint.client import Client, Outage, Refused
 from mmevol.endpoint.parcel import Draft, Parcel
 from mmevol.endpoint.provider import Provider
 from mmevol.records import BadInput
-from mmevol.store import shard_of
-from mmevol.teacher.faults import transport_fault
 from PIL import Image
 from scripted import Server, connection, record
 from shards import Shard
-
-TOKEN = "a token of this test"
-CONTENT = {"malformed_json": 0.1, "truncated_json": 0.1, "unimproved_copy": 0.1, "refusal": 0.1, "judge_wrong": 0.1}
-QUIET = Faults(**CONTENT)
-LOUD = Faults(**CONTENT, http_429=0.02, http_500=0.05, hang=0.07, drop=0.03)
-"""Of every six rows one fails, expires or is lost, and as many calls to the routes of files and batches."""
-
-
-class Teacher:
-    """A running teacher, what it was asked, and shards that ask it."""
-
-    def __init__(self, root: Path, faults: Faults) -> None:
-        self.root, self.faults, self.log, self.base_url = root, faults, root / "asked.jsonl", ""
-        self.identity: Identity = Endpoint(launch="embedded", faults=faults).identity()
-
-    def start(self, *options: str) -> "subprocess.Popen[bytes]":
-        ready, about = self.root / "ready", ["--model", self.identity.model, "--faults", self.faults.dump()]
-        command = [sys.executable, "-m", "mmevol.teacher", *about, "--log", str(self.log), "--ready", str(ready)]
-        process = subprocess.Popen(
-            [*command, "--until-eof", *options],
-            stdin=subprocess.PIPE,
-            env=os.environ | {"MMEVOL_TEACHER_TOKEN": TOKEN},
-        )
-        while not ready.exists():
-            assert process.poll() is None
-            time.sleep(0.02)
-        self.base_url = ready.read_text().strip()
-        return process
-
-    def connection(self, mode: str = "batch", **batch: Any) -> Connection:
-        to = {"base_url": self.base_url, "api_key_env": "TEACHER_KEY", "timeout": 1.5, "patience": 60}
-        return Connection(**to, mode=mode, batch=Batch(poll=0.02, **batch))
-
-    def shard(self, name: str, to: Connection, records: int = 8, **more: Any) -> Shard:
-        settings = {
-            "directions": {"perceptual": 1, "reasoning": 1, "interactive": 1},
-            "evolver_identity": self.identity,
-            "judge": Judge(endpoint="j", blind=Blind(draws=2)),
-            "judge_identity": self.identity.model_copy(update={"temperature": 0.0}),
-        }
-        some = [record(f"k{i}", 1 + i % 2) for i in range(records)]
-        own = {k: more.pop(k) for k in ("budget",) if k in more}
-        return Shard(self.root / name, some, dict.fromkeys("ej", to), settings | more, **own)
-
-    def asked(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
-
-    def assert_each_was_answered_once(self) -> None:
-        """Every row was submitted until it got through, and not once more."""
-        heard = Counter((line["key"], line["content_attempt"]) for line in self.asked())
-        assert heard
-        for (key, attempt), times in heard.items():
-            needed = next(n for n in range(99) if transport_fault(self.faults, key, attempt, n) is None) + 1
-            assert times == needed, (key, attempt)
-
-
-@contextmanager
-def teaching(
-    tmp_path: Path, faults: Faults, monkeypatch: pytest.MonkeyPatch, name: str = "t", *options: str
-) -> Iterator[Teacher]:
-    (root := tmp_path / name).mkdir()
-    teacher = Teacher(root, faults)
-    process = teacher.start(*options)
-    monkeypatch.setenv("TEACHER_KEY", TOKEN)
-    try:
-        yield teacher
-    finally:
-        process.communicate()
-
-
-def rounds(shard: Shard, n: int) -> dict[str, bytes]:
-    """The data of the first rounds."""
-    for round_ in range(1, n + 1):
-        shard.ask(round_)
-        shard.eliminate(round_)
-    return shard.data()
-
-
-def parcels(shard: Shard) -> list[Path]:
-    return list((shard.root / "replies/batches").glob("*"))
 
 
 @pytest.mark.parametrize(("faults", "n"), [(QUIET, 2), (LOUD, 1)], ids=["quiet", "loud"])
@@ -131,119 +38,6 @@ def test_the_data_are_those_of_online_mode(
         assert sum(calls.values()) == len(teacher.asked())
 
 
-def deadly(owner: Any, name: str, *, before: Any = None, after: Any = None) -> None:
-    """Let this process kill itself around a call, where the condition on its arguments holds."""
-    real = getattr(owner, name)
-
-    def call(*args: Any, **more: Any) -> Any:
-        if before and before(*args, **more):
-            os.kill(os.getpid(), signal.SIGKILL)
-        value = real(*args, **more)
-        if after and after(*args, **more):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return value
-
-    setattr(owner, name, call)
-
-
-def nth(n: int) -> Callable[..., bool]:
-    times = itertools.count(1)
-    return lambda *_, **__: next(times) == n
-
-
-def noted(name: str) -> Callable[..., bool]:
-    return lambda *_, **more: bool(more.get(name))
-
-
-STEPS: dict[str, Callable[[], None]] = {
-    "writing rows": lambda: deadly(Draft, "add", after=nth(3)),
-    "spooled": lambda: deadly(Draft, "finished", after=nth(1)),
-    "uploaded, not noted": lambda: deadly(Parcel, "note", before=noted("file")),
-    "uploaded": lambda: deadly(Parcel, "note", after=noted("file")),
-    "about to create": lambda: deadly(Parcel, "note", after=noted("asked_at")),
-    "created, not noted": lambda: deadly(Parcel, "note", before=noted("batch")),
-    "created": lambda: deadly(Parcel, "note", after=noted("batch")),
-    "polling": lambda: deadly(Provider, "look", before=nth(2)),
-    "results fetched": lambda: deadly(batch, "results", before=nth(1)),
-    "collecting": lambda: deadly(Batches, "_keep", after=nth(3)),
-    "rest written": lambda: deadly(Parcel, "rest", after=nth(1)),
-    "collected": lambda: deadly(Parcel, "remove", before=nth(1)),
-    "removed": lambda: deadly(Parcel, "remove", after=nth(1)),
-}
-
-
-def killed_at(step: str, shard: Shard) -> int | None:
-    """Ask in a process that dies at a step; its exit code."""
-
-    def job() -> None:
-        STEPS[step]()
-        shard.ask()
-
-    process = multiprocessing.get_context("fork").Process(target=job)
-    process.start()
-    process.join(60)
-    return process.exitcode
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Faults, dict[str, bytes]]]:
-    """The data of one round online."""
-    made = {}
-    with pytest.MonkeyPatch.context() as patch:
-        for faults in (QUIET, LOUD):
-            with teaching(tmp_path_factory.mktemp("online"), faults, patch) as online:
-                shard = online.shard("s", online.connection("online"))
-                shard.ask()
-                made[faults] = shard.data()
-    yield made
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_job_that_is_killed_at_a_step_loses_nothing_and_pays_nothing_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, expected: dict[Faults, dict[str, bytes]]
-) -> None:
-    """At the first passing of the step, and in the rerun again; the third run ends well."""
-    faults = LOUD if step == "rest written" else QUIET
-    with teaching(tmp_path, faults, monkeypatch) as teacher:
-        shard = teacher.shard("s", teacher.connection())
-        assert killed_at(step, shard) == -signal.SIGKILL
-        assert killed_at(step, shard) == -signal.SIGKILL
-        shard.ask()
-        assert shard.data() == expected[faults]
-        teacher.assert_each_was_answered_once()
-        assert parcels(shard) == []
-
-
-def test_a_job_may_be_killed_at_every_step_in_turn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[Faults, dict[str, bytes]]
-) -> None:
-    with teaching(tmp_path, LOUD, monkeypatch) as teacher:
-        shard = teacher.shard("s", teacher.connection())
-        died = [killed_at(step, shard) for step in STEPS]
-        assert died.count(-signal.SIGKILL) > len(STEPS) / 2  # the job may come to its end before
-        shard.ask()
-        assert shard.data() == expected[LOUD]
-        teacher.assert_each_was_answered_once()
-        assert parcels(shard) == []
-
-
-# ------------------------------------------------------------------------------------------------------ roles of a model
-
-
-def every_other_ends_late(looks: int) -> None:
-    """Every other batch is seen under way so many times first, so that the roles' waves overlap."""
-    real, seen = Provider.look, Counter[str]()
-
-    async def look(provider: Provider, parcel: Parcel) -> Any:
-        seen[parcel.name] += 1
-        batch = await real(provider, parcel)
-        if batch and [*seen].index(parcel.name) % 2 and seen[parcel.name] <= looks:
-            batch.status = "in_progress"
-        return batch
-
-    Provider.look = look  # type: ignore[method-assign]
-
-
 @pytest.mark.parametrize("judge", ["e", "j"])
 def test_evolver_and_judge_may_be_the_same_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judge: str) -> None:
     """Each row is sent once, and counted once at the role that asked it: as many by role as online."""
@@ -261,31 +55,6 @@ def test_evolver_and_judge_may_be_the_same_model(tmp_path: Path, monkeypatch: py
         assert sum(asked(shard).values()) == len(teacher.asked())
         teacher.assert_each_was_answered_once()
         assert parcels(shard) == []
-
-
-def asked(shard: Shard, run: int = 0) -> dict[str, int]:
-    """What each endpoint was asked in a run of the first round."""
-    rows = json.loads(shard.file(1, "usage", "runs.json").read_text())[run]["endpoints"]
-    return {name: sum(row["asked"] for row in rows if row["endpoint"] == name) for name in ("e", "j")}
-
-
-def test_what_a_killed_job_asked_is_counted_at_its_role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed with rows of both roles under way: the rerun, begun by the evolver, counts the judge's at the judge."""
-
-    def judging() -> None:
-        every_other_ends_late(10**9)
-        deadly(Parcel, "note", after=lambda p, **more: "batch" in more and {r["role"] for _, r in p.rows()} == {"j"})
-
-    monkeypatch.setitem(STEPS, "judging", judging)
-    with teaching(tmp_path, Faults(), monkeypatch) as teacher:
-        to = teacher.connection(max_rows=4)
-        shard = teacher.shard("s", to, judge=Judge(endpoint="j", blind=None), judge_identity=teacher.identity)
-        assert killed_at("judging", shard) == -signal.SIGKILL
-        assert len(parcels(shard)) == 2
-        shard.ask()
-        judged = Counter(line["task"] for line in teacher.asked())["judge"]
-        assert asked(shard, -1) == {"e": 4, "j": judged}
-        teacher.assert_each_was_answered_once()
 
 
 def test_a_model_is_sent_batches_in_one_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,8 +156,9 @@ def test_rows_that_the_server_refuses_end_the_job_after_the_others_are_kept(
 
         with monkeypatch.context() as patch:
             patch.setattr(Client, "body", body)
-            with pytest.raises(Outage, match=r"answered 400: .*n must be 1"):
+            with pytest.raises(Refused, match=r"answered 400: .*n must be 1") as refused:
                 shard.ask()
+            assert "asked about record" in refused.value.__notes__[0]
         assert len(teacher.asked()) == 4
         assert parcels(shard) == []
         assert len(shard.ask()) == 12
@@ -418,52 +188,6 @@ def test_the_client_is_needed_where_something_must_be_sent_and_not_before(
     answered = shard.ask()
     shard.connections = {"e": connection(server, mode="batch")}
     assert shard.ask() == answered
-
-
-def test_batches_at_another_address_are_not_paid_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with teaching(tmp_path, QUIET, monkeypatch) as teacher:
-        shard = teacher.shard("s", teacher.connection())
-        assert killed_at("polling", shard) == -signal.SIGKILL
-    with teaching(tmp_path, QUIET, monkeypatch, "other") as other:
-        shard.connections = dict.fromkeys("ej", other.connection())
-        with pytest.raises(BadInput) as caught:
-            shard.ask()
-        assert caught.value.field == "server"
-        assert teacher.base_url in caught.value.found
-        assert not other.asked()
-
-
-def test_other_shards_collect_what_is_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job of all records is killed; two jobs of half the buckets each share its batch, and the second clears it away."""
-    with teaching(tmp_path, QUIET, monkeypatch) as teacher:
-        whole = teacher.shard("whole", teacher.connection(), judge=None)
-        assert killed_at("polling", whole) == -signal.SIGKILL
-        asked = len(teacher.asked())
-        for number in (0, 1):
-            half = teacher.shard(f"half{number}", teacher.connection(), judge=None, shards=2)
-            (half.root / "replies").symlink_to(whole.root / "replies")
-            half.records = [r for r in half.records if shard_of(r.key, 2) == number]
-            half.__post_init__()
-            assert half.records
-            paths = half.paths
-            monkeypatch.setattr(half, "paths", lambda n, paths=paths, number=number: paths(n) | {"shard": number})
-            half.ask()
-            assert len(parcels(whole)) == 1 - number
-        assert len(teacher.asked()) >= asked
-        teacher.assert_each_was_answered_once()
-
-
-def test_the_embedded_teacher_of_a_job_takes_its_batches_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A job that starts its own teacher, and is killed, finds another one that knows nothing: the rows travel anew."""
-    teacher = Teacher(tmp_path, QUIET)
-    to = Connection(launch="embedded", faults=QUIET, mode="batch", batch=Batch(poll=0.02))
-    shard = teacher.shard("s", to, judge=None)
-    assert killed_at("polling", shard) == -signal.SIGKILL
-    assert len(parcels(shard)) == 1
-    assert len(shard.ask()) == 12
-    assert parcels(shard) == []
 
 
 def test_pictures_travel_and_memory_holds_no_bodies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,6 @@ def main() -> None:
         from mmevol.endpoint.client import Outage
 
         if isinstance(error, Outage):
-            print(f"stopped: {error}", file=sys.stderr)
+            print(f"stopped: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
             sys.exit(1)
         raise

@@ -54,7 +54,10 @@ LOST = '{"host": "", "pid": 0, "job": "a job whose owner file a power failure em
 
 
 class Owner:
-    """Ownership of many folders by this process, taken in the order given (the same everywhere, so no two wait for each other)."""
+    """Ownership of many folders by this process, taken in the order given (the same everywhere, so no two wait for each other).
+
+    `on_wait` is told whom it waits for, and '' when all are taken.
+    """
 
     def __init__(self, folders: list[Path], job: str, on_wait: Callable[[str], None] | None = None) -> None:
         self.folders, self.job, self.on_wait = sorted(folders), job, on_wait
@@ -67,13 +70,24 @@ class Owner:
 
     def acquire(self) -> None:
         """Wait until every folder is ours. Raises `RuntimeError` when `release` is called meanwhile."""
-        for folder in self.folders:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._acquire_one(folder)
-            self._held.append(folder / "owner")
-            if not self._beat:
-                self._beat = threading.Thread(target=self._heartbeat, daemon=True)
-                self._beat.start()
+        mine: Path | None = None
+        try:
+            for folder in self.folders:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if mine is None:
+                    mine = folder / f".owner.{socket.gethostname()}.{os.getpid()}"
+                    with at(mine):
+                        mine.write_text(self._me)
+                self._acquire_one(mine, folder)
+                self._held.append(folder / "owner")
+                if not self._beat:
+                    self._beat = threading.Thread(target=self._heartbeat, daemon=True)
+                    self._beat.start()
+        finally:
+            if mine:
+                mine.unlink()
+        if self.on_wait and self._told:
+            self.on_wait("")
 
     def release(self) -> None:
         """Give every folder back."""
@@ -91,21 +105,15 @@ class Owner:
                 with suppress(OSError):  # one that is gone or out of reach must not end the others' signs
                     os.utime(path)
 
-    def _acquire_one(self, folder: Path) -> None:
-        mine = folder / f".owner.{socket.gethostname()}.{os.getpid()}"
-        with at(mine):
-            mine.write_text(self._me)
-        try:
-            seen: tuple[object, float] = (None, time.monotonic())
-            while not self._stop.is_set():
-                try:
-                    os.link(mine, folder / "owner")
-                    return
-                except FileExistsError:
-                    seen = self._wait(folder / "owner", seen)
-            raise RuntimeError(f"gave up waiting for {folder}")
-        finally:
-            mine.unlink()
+    def _acquire_one(self, mine: Path, folder: Path) -> None:
+        seen: tuple[object, float] = (None, time.monotonic())
+        while not self._stop.is_set():
+            try:
+                os.link(mine, folder / "owner")
+                return
+            except FileExistsError:
+                seen = self._wait(folder / "owner", seen)
+        raise RuntimeError(f"gave up waiting for {folder}")
 
     def _wait(self, path: Path, seen: tuple[object, float]) -> tuple[object, float]:
         """Wait a moment for a live owner, or put a dead one's file out of the way; returns what was last seen, and when."""

@@ -29,8 +29,9 @@ def shown(facts: dict[str, Any]) -> str:
 
 
 def waiting(text: str) -> None:
-    """Say whom a job waits for."""
-    print(f"waiting: {text}", file=sys.stderr, flush=True)
+    """Say whom a job waits for; nothing when the wait is over ('')."""
+    if text:
+        print(f"waiting: {text}", file=sys.stderr, flush=True)
 
 
 class Heartbeat:
@@ -75,6 +76,11 @@ class Heartbeat:
         self.facts |= facts
         if self._bar:
             self._bar.update(self._task, completed=self.done, facts=shown(self.facts))
+
+    def waits(self, text: str) -> None:
+        """Say whom the job waits for, also in the heartbeat, until told that the wait is over ('')."""
+        waiting(text)
+        self.advance(0, waiting=text)
 
     def _every_second(self) -> None:
         while not self._stop.wait(1):

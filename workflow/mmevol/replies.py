@@ -19,8 +19,8 @@ from mmevol.disk import at
 from mmevol.owner import Owner
 from mmevol.segments import HEAD, Index, Segment, checksum, framed, frames, live, merge, sync_folder, tidy
 
-SEAL = 2048
-"""Entries after which a segment is finished and its index leaves memory."""
+SEAL = 65536
+"""Entries, over all buckets of a job, after which segments are finished and their indexes leave memory (150 bytes each)."""
 
 KINDS = ("requests", "images")
 
@@ -41,10 +41,10 @@ class Damaged(OSError):
 
 
 class Log:
-    """One bucket: a keyed append-only log in a folder."""
+    """One bucket: a keyed append-only log in a folder. `of`: how many buckets its job has."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, of: int = 1) -> None:
+        self.folder, self._full = folder, -(-SEAL // of)
         self._sealed: dict[Segment, Index] = {}
         self._open: dict[Segment, dict[bytes, int]] = {}
         self._order: list[Segment] = []
@@ -107,7 +107,7 @@ class Log:
             raise OSError(error.errno, error.strerror, str(self._writing.log(self.folder))) from error
         self._open[self._writing].setdefault(key, self._end)
         self._end += len(frame)
-        if len(self._open[self._writing]) >= SEAL:
+        if len(self._open[self._writing]) >= self._full:
             self.seal()
 
     def seal(self) -> None:
@@ -255,5 +255,5 @@ class ReplyStore:
     def _log(self, kind: str, bucket: int) -> Log:
         log = self._logs.get((kind, bucket, self.owned))  # opened anew once owned: others wrote before
         if log is None:
-            log = self._logs[kind, bucket, self.owned] = Log(self._folder(kind, bucket))
+            log = self._logs[kind, bucket, self.owned] = Log(self._folder(kind, bucket), max(1, len(self.buckets)))
         return log

@@ -5,14 +5,12 @@ from typing import Annotated
 
 import typer
 
+from mmevol.progress import waiting
+
 app = typer.Typer(no_args_is_help=True, help="The reply store: stats, verify, prune, export, replay.")
 Root = Annotated[Path, typer.Option("--root", envvar="MMEVOL_REPLIES", help="folder of the reply store")]
 STORE = Path("replies")
 NONE: list[str] = []
-
-
-def _waiting(text: str) -> None:
-    typer.echo(f"waiting: {text}", err=True)
 
 
 def _size(number: float) -> str:
@@ -51,7 +49,7 @@ def verify_command(
     from mmevol.cache import survey
 
     damage = lost = 0
-    for finding in survey.repair(root, _waiting) if repair else survey.verify(root):
+    for finding in survey.repair(root, waiting) if repair else survey.verify(root):
         print(finding)
         damage, lost = damage + finding.damage, lost + finding.lost
     if not damage:
@@ -82,7 +80,7 @@ def prune_command(
             expected="what to forget",
             remedy="give a record's key or a model's name",
         )
-    gone = prune(root, records=record, models=model, dry_run=dry_run, on_wait=_waiting)
+    gone = prune(root, records=record, models=model, dry_run=dry_run, on_wait=waiting)
     what = f"{gone.answers} answers and {gone.images} encoded images ({_size(gone.bytes)})"
     print(f"would remove {what}" if dry_run else f"removed {what}")
 
@@ -118,5 +116,5 @@ def replay_command(
     """Put an archive's answers into a reply store: the study then runs without its endpoints."""
     from mmevol.cache.archive import replay
 
-    added, present = replay(archive, root, _waiting)
+    added, present = replay(archive, root, waiting)
     print(f"{root}: {added} added, {present} were there")

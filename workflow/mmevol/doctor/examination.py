@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+from pybase64 import b64encode
 
 from mmevol.config import Endpoint, Run
 from mmevol.config.resolve import load
@@ -34,7 +35,6 @@ from mmevol.doctor.questions import (
 from mmevol.endpoint.batch import provider_of
 from mmevol.endpoint.client import RETRIED, SENT_IF_SET, Client, Outage, json_demand
 from mmevol.endpoint.clients import Clients
-from mmevol.endpoint.pictures import data_url
 from mmevol.endpoint.prompt import Prompt
 from mmevol.endpoint.response import Answer, read_answer, retry_after
 from mmevol.endpoint.schemas import ANSWERS
@@ -67,7 +67,7 @@ class Examination:
 
     async def ask(self, prompt: Prompt, more: dict[str, Any] | None = None, image: bytes | str | None = None) -> Heard:
         """A plain request with something on top; what passes is tried again twice."""
-        url = orjson.Fragment(data_url(image)) if isinstance(image, bytes) else image
+        url = f"data:image/jpeg;base64,{b64encode(image).decode()}" if isinstance(image, bytes) else image
         body = {"model": self.who.model, "messages": prompt.messages(self.who, url)} | self.limited | (more or {})
         for attempt in range(3):
             status, content, headers, seconds = await self.client.once(body, attempt)
@@ -208,7 +208,10 @@ class Examination:
 
     async def as_configured(self) -> Row:
         """The request as the study sends it, everything together."""
-        body = self.client.body(JSON.messages(self.who, None), ANSWERS)
+
+        async def body() -> bytes:
+            return self.client.body(JSON.messages(self.who, None), ANSWERS)
+
         try:
             answer = await self.client.send(body, {"X-MMEvol-Content-Attempt": "0"})
         except Outage as refusal:

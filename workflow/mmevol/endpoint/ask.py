@@ -17,11 +17,11 @@ from urllib.parse import quote
 import orjson
 
 from mmevol.endpoint.batch import batches_of
-from mmevol.endpoint.client import Client
+from mmevol.endpoint.client import Client, Refused
 from mmevol.endpoint.dialect import from_dialect
 from mmevol.endpoint.images import image_key
 from mmevol.endpoint.pictures import Pictures
-from mmevol.endpoint.prompt import Prompt, key_of
+from mmevol.endpoint.prompt import INLINE, Prompt, key_of
 from mmevol.endpoint.response import Answer
 from mmevol.records import Reason
 from mmevol.replies import ReplyStore
@@ -60,7 +60,6 @@ class Asker:
         self.client, self.store = client, store
         self.pictures = pictures or Pictures(store)
         self.requests: Counter[str] = Counter()
-        self._bodies = asyncio.Semaphore(client.connection.concurrency)
 
     async def answer(
         self, first: Prompt, now: Prompt, *, record: str, draw: int, attempt: int, more_tokens: int = 1
@@ -87,8 +86,10 @@ class Asker:
                 self.client, key, bucket, attempt, kept, lambda: self._body(now, bucket, more_tokens)
             )
         headers = {"X-MMEvol-Request": key.hex(), "X-MMEvol-Content-Attempt": str(attempt)}
-        async with self._bodies:  # no more of them in memory than can be sent
-            answer = await self.client.send(await self._body(now, bucket, more_tokens), headers)
+        try:
+            answer = await self.client.send(lambda: self._body(now, bucket, more_tokens), headers)
+        except Refused as error:
+            raise error.of(record, now.request.task) from None
         self.store.put(bucket, key, {"answer": answer, **kept})
         await self._sync()
         return answer
@@ -96,14 +97,14 @@ class Asker:
     async def _body(self, prompt: Prompt, bucket: int, more_tokens: int) -> bytes:
         """The request body; with ``images: url`` a picture goes by its address."""
         identity, picture = self.client.identity, prompt.picture
-        url: orjson.Fragment | str | None = None
+        url, jpeg = None, None
         if picture and identity.sees_images:
             base = self.client.connection.images_base_url
             if base:
                 url = f"{base.rstrip('/')}/{quote(picture.name)}"
             else:
-                url = await self.pictures.url(picture, identity.image_side, bucket)
-        return self.client.body(prompt.messages(identity, url), prompt.schema, more_tokens=more_tokens)
+                url, jpeg = INLINE, await self.pictures.base64(picture, identity.image_side, bucket)
+        return self.client.body(prompt.messages(identity, url), prompt.schema, jpeg=jpeg, more_tokens=more_tokens)
 
     async def _sync(self) -> None:
         """Group commit: bring the store to the disk every so often, one answer waiting for it and the others going on."""

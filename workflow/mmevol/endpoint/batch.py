@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mmevol.endpoint.client import Client, Outage
+from mmevol.endpoint.client import Client, Outage, Refused
 from mmevol.endpoint.parcel import Draft, Parcel, parcels
 from mmevol.endpoint.response import Answer
 from mmevol.endpoint.results import results
@@ -276,13 +276,15 @@ class Batches:
         """Keep every answer of a batch, forget it, and tell who waits; what must travel again, in parcels of its own."""
         assert self._provider
         open_ = {row["id"]: offset for offset, row in parcel.rows() if self._under_way.get(row["id"]) == parcel.name}
-        before, came, refused = len(open_), dict[str, Answer](), ""
+        before, came = len(open_), dict[str, Answer]()
+        refused: Refused | None = None
         for id_, answer in await self._answers(parcel, batch):
             if id_ in open_ and isinstance(answer, Answer):
                 self._keep(parcel.row(open_.pop(id_)), answer)
                 came[id_] = answer
-            elif id_ in open_ and not isinstance(answer, Answer):
-                refused = refused or answer
+            elif id_ in open_ and answer and not refused:
+                kept = parcel.row(open_[id_])["kept"]
+                refused = Refused(answer).of(kept["record"], kept["request"]["task"])
             await asyncio.sleep(0)
         await asyncio.to_thread(self.store.sync)
         for id_ in [i for i in open_ if i not in self._waiting]:  # nobody asks for them, or not yet
@@ -293,7 +295,7 @@ class Batches:
             parcel.remove()
             await self._provider.clear_up(parcel, batch)
         if refused:
-            raise Outage(refused)
+            raise refused
         for id_, found in came.items():
             if future := self._waiting.pop(id_, None):
                 future.set_result(found)

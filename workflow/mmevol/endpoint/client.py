@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from yarl import URL
 from mmevol.config import Connection, Identity
 from mmevol.endpoint.embedded import EmbeddedTeacher
 from mmevol.endpoint.limits import Sent
+from mmevol.endpoint.prompt import inlined
 from mmevol.endpoint.response import Answer, filtered, read_answer, retry_after
 from mmevol.endpoint.usage import Usage
 from mmevol.records import BadInput
@@ -36,6 +38,15 @@ TOO_MUCH = {429, 503, 529}
 
 class Outage(Exception):
     """An endpoint stopped answering, or a budget is spent: the job ends with exit code 1 and can be resumed."""
+
+
+class Refused(Outage):
+    """An endpoint will not take a request, however often it is sent."""
+
+    def of(self, record: str, task: str) -> "Refused":
+        """The same, saying which request it was."""
+        self.add_note(f"It was asked about record {record} (task {task}).")
+        return self
 
 
 def json_demand(structured: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -66,23 +77,28 @@ class Client:
         if self._session:
             await self._session.close()
 
-    def body(self, messages: list[dict[str, Any]], schema: dict[str, Any], *, more_tokens: int = 1) -> bytes:
-        """The request body. `more_tokens` multiplies the token limit (after a truncated reply)."""
+    def body(
+        self, messages: list[dict[str, Any]], schema: dict[str, Any], *, jpeg: bytes | None = None, more_tokens: int = 1
+    ) -> bytes:
+        """The request body. `jpeg`: base64 of the picture that is `INLINE` in the messages; `more_tokens` multiplies the token
+        limit (after a truncated reply)."""
         e = self.identity
         value: dict[str, Any] = {"model": e.model, "messages": messages}
         value |= {k: v for k in SENT_IF_SET if (v := getattr(e, k)) is not None}
         value[e.max_tokens_field] = e.max_tokens * more_tokens
-        return orjson.dumps(value | json_demand(e.structured, schema))
+        body = orjson.dumps(value | json_demand(e.structured, schema))
+        return body if jpeg is None else inlined(body, jpeg)
 
-    async def send(self, body: bytes, headers: dict[str, str]) -> Answer:
-        """Send until a complete answer comes. Raises `Outage` (see the module) and `BadInput` (at the start)."""
+    async def send(self, made: Callable[[], Awaitable[bytes]], headers: dict[str, str]) -> Answer:
+        """Send until a complete answer comes. The body is `made` when its turn has come, so that no more of them are in memory than
+        can be sent. Raises `Outage` (see the module) and `BadInput` (at the start)."""
         async with self.limiter:
             if not self._session:
                 await self._start()
             await self.job.check_budget()
             self.in_flight += 1
             try:
-                answer = await self._until_answered(body, headers)
+                answer = await self._until_answered(await made(), headers)
             finally:
                 self.in_flight -= 1
         self.usage.count(answer)
@@ -136,7 +152,8 @@ class Client:
             if answer > patience:
                 raise Outage(f"endpoint {self.name} asks to wait for {answer:.0f} s; run again then to resume")
             # Exponential with full jitter, on top of what the server asked for.
-            await asyncio.sleep(answer + random.uniform(0, min(30, 0.25 * 2**attempt)))
+            async with self.limiter.aside():
+                await asyncio.sleep(answer + random.uniform(0, min(30, 0.25 * 2**attempt)))
             if (silent := time.monotonic() - max(began, self._last_answer)) > patience:
                 raise Outage(
                     f"endpoint {self.name}: no answer for {silent:.0f} s ({self._kinds()}); run again to resume"
@@ -164,7 +181,7 @@ class Client:
                 if response.status == 404 and not self.usage.asked:
                     raise self._unknown(content)
                 if response.status not in RETRIED:
-                    raise Outage(self.refused(response.status, content))
+                    raise Refused(self.refused(response.status, content))
                 if response.status in TOO_MUCH:
                     wait = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
                     self.limiter.refused(sent, wait)

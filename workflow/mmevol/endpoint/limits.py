@@ -12,6 +12,8 @@ import os
 import tempfile
 import time
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,6 +141,17 @@ class Limiter:
 
     async def __aexit__(self, *_: object) -> None:
         self._leave()
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        """While a request waits to be sent again, its place is another's."""
+        self._leave()
+        try:
+            yield
+            await self.__aenter__()
+        except BaseException:
+            self._in_flight += 1  # the place that `__aexit__` is about to give back
+            raise
 
     def _leave(self) -> None:
         self._in_flight -= 1

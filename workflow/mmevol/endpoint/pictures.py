@@ -5,14 +5,13 @@ from collections import OrderedDict
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-import orjson
 from pybase64 import b64encode
 
 from mmevol.endpoint.images import encode, image_key
 from mmevol.endpoint.prompt import Picture
 from mmevol.replies import ReplyStore
 
-HELD = 24 * 2**20
+HELD = 32 * 2**20
 """Bytes of pictures that are held ready: enough for the judge to find what the evolver was just sent."""
 
 
@@ -25,17 +24,19 @@ class Pictures:
         self._size = 0
         self._encoding: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
-    async def url(self, picture: Picture, side: int, bucket: int) -> orjson.Fragment:
-        """A picture's data URL as a JSON string, ready to be spliced into a body. The store must be owned.
+    async def base64(self, picture: Picture, side: int, bucket: int) -> bytes:
+        """A picture as base64 of a JPEG, its longest side at most `side` px. The store must be owned.
 
         Raises `OSError` that names the file where it cannot be read.
         """
         key = image_key(picture.digest, side)
-        jpeg = self._held.get(key)
-        if jpeg is None:
+        held = self._held.get(key)
+        if held is None:
             async with self._encoding.setdefault(key, asyncio.Lock()):
-                jpeg = self._held.get(key) or self._hold(key, await self._jpeg(key, picture, side, bucket))
-        return orjson.Fragment(data_url(jpeg))
+                held = self._held.get(key)
+                if held is None:
+                    held = self._hold(key, b64encode(await self._jpeg(key, picture, side, bucket)))
+        return held
 
     async def _jpeg(self, key: bytes, picture: Picture, side: int, bucket: int) -> bytes:
         jpeg = self.store.image(bucket, key)
@@ -44,14 +45,9 @@ class Pictures:
             self.store.put_image(bucket, key, jpeg)
         return jpeg
 
-    def _hold(self, key: bytes, jpeg: bytes) -> bytes:
-        self._held[key] = jpeg
-        self._size += len(jpeg)
+    def _hold(self, key: bytes, encoded: bytes) -> bytes:
+        self._held[key] = encoded
+        self._size += len(encoded)
         while self._size > HELD:
             self._size -= len(self._held.popitem(last=False)[1])
-        return jpeg
-
-
-def data_url(jpeg: bytes) -> bytes:
-    """A picture as the JSON string that a request holds."""
-    return b"".join((b'"data:image/jpeg;base64,', b64encode(jpeg), b'"'))
+        return encoded

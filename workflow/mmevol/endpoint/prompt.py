@@ -23,6 +23,17 @@ SYSTEM = (
 """One text for all roles, so that evolver and judge share a cached prefix."""
 
 
+INLINE = "\0"
+"""Stands for a data URL that `inlined` puts into the encoded messages."""
+
+
+def inlined(encoded: bytes, jpeg: bytes) -> bytes:
+    """Encoded messages with a picture, base64 of a JPEG, in the place of `INLINE`. It is by far the largest part of a request, and
+    so is copied once. A text can hold `INLINE` too, but then without bare quotes around it."""
+    before, after = encoded.split(b'"\\u0000"', 1)
+    return b"".join((before, b'"data:image/jpeg;base64,', jpeg, b'"', after))
+
+
 @dataclass(frozen=True)
 class Picture:
     """An image of a seed record: where its file is, the digest of its bytes, its size in px, its path below the images' root."""
@@ -73,8 +84,8 @@ class Prompt:
         head = f"Your last reply could not be used:\n{said}Answer again, for these items only.\n" if said else ""
         return head + self.block(identity)
 
-    def messages(self, identity: Identity, url: orjson.Fragment | str | None) -> list[dict[str, Any]]:
-        """The chat messages; `url` is the picture itself (`pictures.Pictures.url`) or its address."""
+    def messages(self, identity: Identity, url: str | None) -> list[dict[str, Any]]:
+        """The chat messages; `url` is the picture itself as a data URL, its address, or `INLINE`."""
         user: list[dict[str, Any]] = [{"type": "text", "text": self.instructions}]
         if url is not None:
             user.append({"type": "image_url", "image_url": {"url": url, "detail": identity.image_detail}})

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from mmevol.config import Budget, Run
 from mmevol.config.commands import JudgeSettings
 from mmevol.endpoint.ask import Asker, Rejected
@@ -86,7 +88,7 @@ def live(settings: JudgeSettings, run: Run, benchmark: str, root: Path, usage: P
     mine = [bucket_of(f"benchmark/{benchmark}")]
     with (
         ReplyStore(mine, job=f"evaluate/score/{benchmark}", on_wait=waiting) as store,
-        asyncio.Runner() as runner,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         clients = Clients(run.model_copy(update={"budget": Budget()}), usage=usage)  # the budget is the evolution's
         bench = _Bench(settings, clients, store, benchmark, root)

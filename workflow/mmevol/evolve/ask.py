@@ -13,6 +13,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from mmevol.config import AskSettings, Run, ScratchSettings
 from mmevol.endpoint.ask import Asker, Try, in_order
 from mmevol.endpoint.clients import Clients
@@ -24,7 +26,7 @@ from mmevol.evolve.checks import read_candidates
 from mmevol.evolve.direction import Direction, direction
 from mmevol.evolve.judge import verdicts
 from mmevol.evolve.target import last_taken
-from mmevol.progress import Heartbeat, waiting
+from mmevol.progress import Heartbeat
 from mmevol.records import (
     QA,
     Candidate,
@@ -280,8 +282,8 @@ async def _ask(
     unit = "records" if share is None else "survivors"
     mine = buckets_of(shard, settings.shards) if buckets is None else buckets
     with (
-        ReplyStore(mine, job=job, on_wait=waiting) as store,
         Heartbeat(run, job=job, total=total, unit=unit) as beat,
+        ReplyStore(mine, job=job, on_wait=beat.waits) as store,
     ):
         async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
             pictures = Pictures(store)
@@ -321,4 +323,4 @@ def ask(
 ) -> None:
     """`mmevol evolve ask`: see the module. Writes `out` (Parquet), its ``.json`` with request counts, and `usage`. `buckets`:
     those of its records, where it is known that they are fewer than the shard's."""
-    asyncio.run(_ask(settings, run, shard=shard, seeds=seeds, frontier=frontier, out=out, usage=usage, buckets=buckets))
+    uvloop.run(_ask(settings, run, shard=shard, seeds=seeds, frontier=frontier, out=out, usage=usage, buckets=buckets))

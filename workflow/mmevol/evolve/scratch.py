@@ -4,11 +4,12 @@ A shard's calls are dealt to its records evenly, the first records in order gett
 stands as a round in the lineage; it is not tried again. There is no judge; a Q&A that a record already has goes as a duplicate.
 """
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+import uvloop
 
 from mmevol.config import Run, ScratchSettings
 from mmevol.endpoint.ask import Asker, in_order
@@ -16,7 +17,7 @@ from mmevol.endpoint.clients import Clients
 from mmevol.evolve.ask import qas_together, rewrite, with_frontier
 from mmevol.evolve.direction import direction
 from mmevol.evolve.eliminate import closed, text_of
-from mmevol.progress import Heartbeat, waiting
+from mmevol.progress import Heartbeat
 from mmevol.records import Candidate, Outcome, Reason, SeedRecord, Version
 from mmevol.replies import ReplyStore
 from mmevol.store import buckets_of, write_json, writing
@@ -90,8 +91,8 @@ async def _scratch(
     calls = calls_of(ledgers)
     counts: Counter[tuple[str, str]] = Counter()
     with (
-        ReplyStore(buckets_of(shard, settings.shards), job=job, on_wait=waiting) as store,
         Heartbeat(run, job=job) as beat,
+        ReplyStore(buckets_of(shard, settings.shards), job=job, on_wait=beat.waits) as store,
     ):
         async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
             asker = Asker(clients.client(settings.evolver, settings.evolver_identity), store)
@@ -123,4 +124,4 @@ def scratch(
 ) -> None:
     """`mmevol evolve scratch`: see the module. `ledgers`: of each round of the evolution whose calls are matched."""
     paths = {"seeds": seeds, "out": out, "outcomes": outcomes, "ledger": ledger, "usage": usage}
-    asyncio.run(_scratch(settings, run, shard=shard, ledgers=ledgers, **paths))
+    uvloop.run(_scratch(settings, run, shard=shard, ledgers=ledgers, **paths))

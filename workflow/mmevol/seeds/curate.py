@@ -1,10 +1,10 @@
 """Curation: a record that has only a caption gets Q&A by asking the teacher (paper appendix A)."""
 
-import asyncio
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from pydantic import ValidationError
 
 from mmevol.config import CurateSettings, Run
@@ -12,7 +12,7 @@ from mmevol.endpoint.ask import Asker, Rejected, in_order
 from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Prompt, picture_of
 from mmevol.endpoint.schemas import QAS
-from mmevol.progress import Heartbeat, waiting
+from mmevol.progress import Heartbeat
 from mmevol.records import QA, Reason, Request, SeedRecord
 from mmevol.replies import ReplyStore
 from mmevol.store import buckets_of, read_rows, writing
@@ -68,7 +68,7 @@ async def _curate(
 ) -> None:
     job = f"seeds/curate/{shard}"
     mine = buckets_of(shard, settings.shards) if buckets is None else buckets
-    with ReplyStore(mine, job=job, on_wait=waiting) as store, Heartbeat(run, job=job) as beat:
+    with Heartbeat(run, job=job) as beat, ReplyStore(mine, job=job, on_wait=beat.waits) as store:
         async with Clients(run, settings.shards, usage=usage, beat=beat) as clients:
             asker = Asker(clients.client(settings.endpoint, settings.identity), store)
             with writing(out, "seed") as add:
@@ -92,4 +92,4 @@ def curate(
     """`mmevol seeds curate`: read an audited shard, write the shard with Q&A, and what it cost. `buckets`: those of its records,
     where it is known that they are fewer than the shard's."""
     paths = {"records": records, "out": out, "usage": usage}
-    asyncio.run(_curate(settings, run, shard=shard, buckets=buckets, **paths))
+    uvloop.run(_curate(settings, run, shard=shard, buckets=buckets, **paths))

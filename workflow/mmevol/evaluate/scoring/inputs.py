@@ -4,16 +4,15 @@ A benchmark's files lie in one directory under fixed names (`FILES`) or are give
 scoring rule.
 """
 
-import csv
 import hashlib
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmevol.evaluate.scoring.json_array import JsonArray
+from mmevol.evaluate.tables import is_table, table_digest, table_rows
 from mmevol.records import BadInput
 from mmevol.store import file_digest
 
@@ -120,7 +119,8 @@ def read_inputs(
             expected=", ".join(NEEDS),
             remedy="spell the benchmark as listed",
         )
-    found = {part: directory / name for part, name in FILES.items() if directory and (directory / name).is_file()}
+    beside = {part: directory / name for part, name in FILES.items()} if directory else {}
+    found = {part: path for part, path in beside.items() if path.is_file() or (part == "data" and is_table(path))}
     meta = _json(found.pop("meta")) if "meta" in found else {}
     if meta.get("mode") == "exact":
         found.pop("judge_replies", None)
@@ -138,7 +138,7 @@ def read_inputs(
         **{part: _read(benchmark, part, path) for part, path in found.items()},
         consistency=consistency or bool(meta.get("consistency")),
         quick_extract=bool(meta.get("quick_extract")),
-        digests={part: file_digest(path) for part, path in sorted(found.items())},
+        digests={part: (table_digest if part == "data" else file_digest)(path) for part, path in sorted(found.items())},
         files={part: str(path) for part, path in found.items()},
     )
 
@@ -158,7 +158,7 @@ def _read(benchmark: str, part: str, path: Path) -> Any:
                 return _questions(path, benchmark)
             case _:
                 return _json(path)
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise BadInput(
             file=str(path),
             field="(file)",
@@ -200,36 +200,12 @@ def read_table(path: Path, columns: tuple[str, ...] = ()) -> list[dict[str, str]
 
     The ``image`` column, which may hold megabytes, is reduced to a digest as it is read.
     """
-    csv.field_size_limit(sys.maxsize)
-    rows: list[dict[str, str]] = []
-    with _open(path) as file:
-        reader = csv.reader(file, delimiter="\t")
-        header = next(reader, [])
-        for name in columns:
-            if name not in header:
-                raise BadInput(
-                    file=f"{path}:1",
-                    field=name,
-                    found=f"columns {', '.join(header) or '(none)'}",
-                    expected=f"a column {name}",
-                    remedy="use the benchmark's official table",
-                )
-        image = header.index("image") if "image" in header else None
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise BadInput(
-                    file=f"{path}:{reader.line_num}",
-                    field=f"row {len(rows) + 1}",
-                    found=f"{len(cells)} cells",
-                    expected=f"{len(header)} cells, as in the header",
-                    remedy="the table is cut off or badly quoted; fetch it again",
-                )
-            if image is not None and len(cells[image]) > REFERENCE_LENGTH:
-                cells[image] = "sha256:" + hashlib.sha256(cells[image].encode()).hexdigest()[:24]
-            rows.append(dict(zip(header, cells, strict=True)))
-    if image is not None and "index" in header:
+    rows = []
+    for row in table_rows(path, columns):
+        if len(image := row.cells.get("image", "")) > REFERENCE_LENGTH:
+            row.cells["image"] = "sha256:" + hashlib.sha256(image.encode()).hexdigest()[:24]
+        rows.append(row.cells)
+    if rows and "image" in rows[0] and "index" in rows[0]:
         _follow_references(rows)
     return rows
 

@@ -110,7 +110,8 @@ def _bad(path: Path, field: str, found: str, expected: str) -> BadInput:
     )
 
 
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """A benchmark's JSON file. Raises `BadInput`."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
@@ -187,16 +188,14 @@ def _vqa(folder: Path, style: Style) -> Iterator[Row]:
 
 
 def _gqa(folder: Path, style: Style) -> Iterator[Row]:
-    for key, question in _json(folder / "questions.json").items():
+    for key, question in read_json(folder / "questions.json").items():
         text = prompt("GQA", question, style)
-        yield Row(
-            key, (_file(folder, question["imageId"]),), question["question"], text, {"question_id": key}, "text"
-        )
+        yield Row(key, (_file(folder, question["imageId"]),), question["question"], text, {"question_id": key}, "text")
 
 
 def _mia(folder: Path, style: Style) -> Iterator[Row]:
     """Results are aligned by position; pictures are looked for by the last part of their address."""
-    for number, item in enumerate(_json(folder / "questions.json")):
+    for number, item in enumerate(read_json(folder / "questions.json")):
         picture = _file(folder, item["image"].rsplit("/", 1)[-1])
         asked = item["instruction"]
         echo = {"question_id": item["image"], "prompt": asked, "image": picture.name}
@@ -205,7 +204,7 @@ def _mia(folder: Path, style: Style) -> Iterator[Row]:
 
 def _self_instruct(folder: Path, style: Style) -> Iterator[Row]:
     """Question ids are a task's own."""
-    for item in _json(folder / "questions.json"):
+    for item in read_json(folder / "questions.json"):
         yield Row(
             key=f"{item['source']}/{item['question_id']}",
             pictures=(_file(folder, item["image"].removeprefix("images/")),),

@@ -20,6 +20,7 @@ FILES = {
     "data": "data.tsv",
     "questions": "questions.json",
     "annotations": "annotations.json",
+    "submitted": "submitted.json",
     "choices": "choices.json",
     "predictions": "predictions.jsonl",
     "judge_replies": "judge.json",

@@ -109,7 +109,14 @@ def test_result_lines_of_the_json_benchmarks(tmp_path: Path) -> None:
         "image": "7.jpg",
         "text": "x",
     }
-    item = {"question_id": 5, "image": "images/7.jpg", "question": "Q?", "answer": "12%", "type": "OCR", "source": "chart"}
+    item = {
+        "question_id": 5,
+        "image": "images/7.jpg",
+        "question": "Q?",
+        "answer": "12%",
+        "type": "OCR",
+        "source": "chart",
+    }
     (tmp_path / "questions.json").write_text(json.dumps([item]))
     (row,) = rows("MMSInst", tmp_path, "plain")
     assert row.result("x") == {

@@ -1,4 +1,4 @@
-"""The tables ``benchmarks.tsv`` and ``files.tsv``: the thirteen benchmarks, their official files, and where each checksum is from."""
+"""The tables ``benchmarks.tsv`` and ``files.tsv``: the benchmarks, their official files, and where each checksum is from."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -85,9 +85,10 @@ def _from(url: str, file: OfficialFile, path: Path, beat: Beat) -> None:
     while True:
         begun = part.exists()
         _complete(url, part, file, beat)
-        if (reason := wrong(part, file)) is None:
+        reason = wrong(part, file)
+        _origin(part).unlink(missing_ok=True)
+        if reason is None:
             os.replace(part, path)
-            _origin(part).unlink(missing_ok=True)
             return
         part.unlink()
         if not begun:  # else what was gone on with may have been of another edition: once more from the start

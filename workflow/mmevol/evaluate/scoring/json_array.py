@@ -44,17 +44,11 @@ def json_field(path: Path, name: str) -> Any:
 @contextmanager
 def _field(path: Path, name: str) -> Iterator["_Text"]:
     """The text of a file from the value of a field on."""
-    try:
-        file = open(path, encoding="utf-8")
-    except OSError as error:
+    if not path.is_file():
         raise BadInput(
-            file=str(path),
-            field="(file)",
-            found=error.strerror or str(error),
-            expected="a readable file",
-            remedy="check the path",
-        ) from error
-    with file:
+            file=str(path), field="(file)", found="no such file", expected="a JSON file", remedy="check the path"
+        )
+    with open(path, encoding="utf-8") as file:
         text = _Text(file, path)
         text.expect("{")
         while not text.follows("}"):

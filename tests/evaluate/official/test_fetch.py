@@ -78,7 +78,7 @@ def test_a_table_put_there_by_hand(site: Site, tmp_path: Path) -> None:
         fetch([file], run=Run(), root=tmp_path, out=tmp_path / "out", offline=True)
         assert json.loads((tmp_path / "out/manifest.json").read_text())["editions"] == {path.name: edition}
     path.write_bytes(b"mine")
-    with pytest.raises(BadInput, match="evaluate.check: false"):
+    with pytest.raises(BadInput, match=r"evaluate\.check: false"):
         fetch([file], run=Run(), root=tmp_path, out=tmp_path / "out")
     fetch([file], run=Run(), root=tmp_path, out=tmp_path / "out", check=False)
     assert json.loads((tmp_path / "out/manifest.json").read_text())["editions"] == {path.name: "another"}
@@ -179,7 +179,7 @@ def mia(site: Site) -> list[OfficialFile]:
 
 def test_mia_takes_each_picture_from_its_address(site: Site, tmp_path: Path) -> None:
     files = mia(site)
-    with pytest.raises(BadInput, match="1 of 2 pictures: .*2.jpg answers 404"):
+    with pytest.raises(BadInput, match=r"1 of 2 pictures: .*2\.jpg answers 404"):
         fetch(files, run=Run(), root=tmp_path, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     site.files["2.jpg"] = b"<html>not a picture</html>"

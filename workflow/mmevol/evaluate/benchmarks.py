@@ -118,6 +118,11 @@ def read_json(path: Path) -> Any:
         raise _bad(path, "(file)", str(error), "a JSON file") from error
 
 
+def picture_file(folder: Path, address: str) -> Path:
+    """The file of a picture that is named by its address, or by a path. Raises `BadInput` where it is not there."""
+    return _file(folder, address.rsplit("/", 1)[-1])
+
+
 def _file(folder: Path, name: str) -> Path:
     """A picture file below ``images``, whatever the usual suffix."""
     for suffix in ("", ".jpg", ".png", ".jpeg"):
@@ -196,7 +201,7 @@ def _gqa(folder: Path, style: Style) -> Iterator[Row]:
 def _mia(folder: Path, style: Style) -> Iterator[Row]:
     """Results are aligned by position; pictures are looked for by the last part of their address."""
     for number, item in enumerate(read_json(folder / "questions.json")):
-        picture = _file(folder, item["image"].rsplit("/", 1)[-1])
+        picture = picture_file(folder, item["image"])
         asked = item["instruction"]
         echo = {"question_id": item["image"], "prompt": asked, "image": picture.name}
         yield Row(str(number), (picture,), asked, prompt("MIA-Bench", item, style), echo, "text")

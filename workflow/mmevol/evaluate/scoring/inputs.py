@@ -47,7 +47,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 NEEDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(COLUMNS, ("data", "predictions")),
-    "VQA_v2": ("questions", "annotations", "predictions"),
+    "VQA_v2": ("questions", "predictions"),
     "GQA": ("questions", "predictions"),
     "MIA-Bench": ("questions", "predictions"),
     "MMSInst": ("predictions",),
@@ -78,7 +78,7 @@ class Inputs:
     ``data``: rows of data.tsv, cells as text, '' where empty; an image cell is replaced by a short digest of the
     image. ``predictions``: one object a line of predictions.jsonl. ``judge_replies``, ``blink_judge_replies``:
     recorded replies of the judges (``{"kind", "replies"}``) or None. ``annotations``: VQA_v2's file as an object
-    whose ``annotations`` may be any iterable. ``consistency``: GQA's optional metric. ``quick_extract``: MathVista's
+    whose ``annotations`` may be any iterable. ``submitted``: the questions that a submission of it answers, if not these. ``consistency``: GQA's optional metric. ``quick_extract``: MathVista's
     optional shortcut of the authors' rules. ``digests``: sha256 of each file read. ``files``: where each part came
     from, for messages.
     """
@@ -87,6 +87,7 @@ class Inputs:
     data: list[dict[str, str]] = field(default_factory=list)
     questions: Any = None
     annotations: Any = None
+    submitted: Any = None
     choices: Any = None
     judge_replies: dict[str, Any] | None = None
     blink_judge_replies: dict[str, Any] | None = None
@@ -153,6 +154,8 @@ def _read(benchmark: str, part: str, path: Path) -> Any:
                 return _json_lines(path, _PREDICTION_FIELDS[benchmark])
             case "maze_data":
                 return _json_lines(path, ("question_id", "markers"))
+            case "submitted":
+                return JsonArray(path, "questions")
             case "annotations":
                 return {"annotations": JsonArray(path, "annotations")}
             case "questions":

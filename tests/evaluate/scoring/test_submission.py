@@ -49,7 +49,8 @@ def test_val_gives_a_number_and_the_file_too(tmp_path: Path) -> None:
         score(tmp_path)
     answers = [{"answer": "2 dogs", "answer_id": n, "answer_confidence": "yes"} for n in range(10)]
     notes = [
-        {"question_id": n, "image_id": 1, "question_type": "t", "answer_type": "other", "answers": answers} for n in (10, 20)
+        {"question_id": n, "image_id": 1, "question_type": "t", "answer_type": "other", "answers": answers}
+        for n in (10, 20)
     ]
     (tmp_path / "annotations.json").write_text(json.dumps({"annotations": notes}))
     result, submission, _ = score(tmp_path)

@@ -149,7 +149,17 @@ def _detail(scores: Scores, settings: ResultsSettings, arm: str, column: str) ->
     named = (arm, column, DISPLAY.get(column, "Average"))
     runs = len(settings.runs[arm])
     if m is None:
-        return [*named, "no number: see the notes of its score", None, None, None, runs, *[None] * 5, other, *[None] * 4]
+        return [
+            *named,
+            "no number: see the notes of its score",
+            None,
+            None,
+            None,
+            runs,
+            *[None] * 5,
+            other,
+            *[None] * 4,
+        ]
     own, paired = m.estimate(), difference(scores, arm, other, column)
     right = scores[other][column] if other else None
     return [

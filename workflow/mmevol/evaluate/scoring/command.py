@@ -22,7 +22,9 @@ def score_command(
     data: Annotated[Path | None, _file("data.tsv, the benchmark's table.")] = None,
     questions: Annotated[Path | None, _file("questions.json.")] = None,
     annotations: Annotated[Path | None, _file("annotations.json (VQA_v2).")] = None,
-    submitted: Annotated[Path | None, _file("submitted.json (VQA_v2): what a submission answers, if not the questions.")] = None,
+    submitted: Annotated[
+        Path | None, _file("submitted.json (VQA_v2): what a submission answers, if not the questions.")
+    ] = None,
     choices: Annotated[Path | None, _file("choices.json (GQA).")] = None,
     predictions: Annotated[Path | None, _file("predictions.jsonl.")] = None,
     judge_replies: Annotated[Path | None, _file("Recorded replies of the judge.")] = None,

@@ -175,5 +175,7 @@ def _unscored(inputs: Inputs, answers: dict[Any, str], said: set[Any]) -> Result
         answered=[],
         n_missing=sum(key not in said for key in answers),
         extraction_failures=sum(not answer for answer in answers.values()),
-        notes=[f"{split}: only EvalAI has the answers; upload submission.json there, or use the split val for a number"],
+        notes=[
+            f"{split}: only EvalAI has the answers; upload submission.json there, or use the split val for a number"
+        ],
     )

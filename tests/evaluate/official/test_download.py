@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from mmevol.evaluate.official.catalog import OfficialFile
 from mmevol.evaluate.official.download import CHUNK, TRIES, NotThere, Unreachable, download, small, wrong
-
 from website import Site
 
 BODY = bytes(range(256)) * 4096  # 1 MiB

@@ -47,8 +47,8 @@ Editors check a study while you type when its first line is `# yaml-language-ser
 | `paper.yaml` | the paper's study: a cluster, real endpoints, your copies of the data |
 | `ablations/` | one question each, as closed studies |
 
-`benchmarks.tsv` lists the thirteen benchmarks (split, rows, task, prompt, metric, the paper's column, licence), `benchmark_files.tsv`
-their official files with addresses, checksums and where each checksum is from; `snakemake benchmark_data` fetches by it.
+`benchmarks.tsv` lists the thirteen benchmarks (split, rows, task, prompt, metric, the paper's column, licence) and
+`benchmark_files.tsv` their official files: addresses, checksums, where each checksum is from (`docs/benchmarks.md`).
 """
 
 

@@ -78,9 +78,9 @@ class Inputs:
     ``data``: rows of data.tsv, cells as text, '' where empty; an image cell is replaced by a short digest of the
     image. ``predictions``: one object a line of predictions.jsonl. ``judge_replies``, ``blink_judge_replies``:
     recorded replies of the judges (``{"kind", "replies"}``) or None. ``annotations``: VQA_v2's file as an object
-    whose ``annotations`` may be any iterable. ``submitted``: the questions that a submission of it answers, if not these. ``consistency``: GQA's optional metric. ``quick_extract``: MathVista's
-    optional shortcut of the authors' rules. ``digests``: sha256 of each file read. ``files``: where each part came
-    from, for messages.
+    whose ``annotations`` may be any iterable. ``submitted``: the questions that a submission of it answers, if not these.
+    ``consistency``: GQA's optional metric. ``quick_extract``: MathVista's optional shortcut of the authors' rules.
+    ``digests``: sha256 of each file read. ``files``: where each part came from, for messages.
     """
 
     predictions: list[dict[str, Any]]

@@ -37,6 +37,11 @@ class OfficialFile:
         return [address for address in (self.url, self.mirror) if address]
 
     @property
+    def named(self) -> bool:
+        """Whether it is a folder of pictures that a file of questions names. MMSInst's questions lie among its pictures."""
+        return self.part == "images" and self.benchmark != "MMSInst"
+
+    @property
     def archive(self) -> str:
         """The name of the archive that it is in."""
         return self.url.rsplit("/", 1)[-1] if self.inside else ""

@@ -139,6 +139,8 @@ def tried(url: str, once: Callable[[], T]) -> T:
                 raise NotThere(f"{url} answers {error.code} {error.reason}") from error
             last = error
         except NETWORK as error:
+            if isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError):
+                raise NotThere(f"{url}: its certificate does not hold: {error}") from error
             last = error
     raise Unreachable(f"{url}: {last}") from last
 

@@ -8,8 +8,9 @@ its own benchmarks have (``data.tsv``, ``questions.json``, ``images`` …), thro
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mmevol.config import Run
 from mmevol.evaluate.official.archive import remote, unpack
@@ -36,40 +37,19 @@ def fetch(
     With `offline` nothing is fetched; without `check` a table with another checksum is taken. Raises `BadInput` that lists every
     file that is missing or is another one, with its address, or `Outage`, to be resumed, where only the network was at fault.
     """
-    lacking = [file for file in files if _lack(file, files, root)]
+    shelf = _Shelf(files, root)
+    lacking = [file for file in files if shelf.lack(file)]
     problems: dict[OfficialFile, Exception] = {}
     if offline:
-        problems = {file: NotThere(_lack(file, files, root)) for file in lacking}
+        problems = {file: NotThere(shelf.lack(file)) for file in lacking}
     elif lacking:
-        with _working(root, files[0].benchmark) as partial, _beating(run, files) as beat:
-            problems = dict(_brought(lacking, files, root, partial, beat.advance))
+        benchmark = files[0].benchmark
+        with _working(root, benchmark) as partial, Heartbeat(run, job=f"fetch/{benchmark}", unit="bytes") as beat:
+            problems = dict(_brought(shelf, lacking, partial, beat.advance))
     if problems:
         raise _failure(problems, root)
     editions = {file.path: _edition(file, root, check) for file in files if file.url and not file.inside}
     _show(files, root, out, editions)
-
-
-def _beating(run: Run, files: Sequence[OfficialFile]) -> Heartbeat:
-    return Heartbeat(run, job=f"fetch/{files[0].benchmark}", unit="bytes")
-
-
-def _lack(file: OfficialFile, files: Sequence[OfficialFile], root: Path) -> str:
-    """What of a file, or of a folder of pictures, is still to be brought; '' if nothing."""
-    path = root / file.path
-    if file.part != "images":
-        there = is_table(path) if file.part == "data" else path.is_file()
-        return "" if there else "not there"
-    if file.benchmark == "MMSInst":
-        return lack(path)
-    questions = _questions(files, root)
-    if not questions.is_file():
-        return "to be fetched once its questions are there"
-    names = sorted(missing_pictures(file, questions, root))
-    return f"{len(names)} pictures, such as {names[0]}" if names else ""
-
-
-def _questions(files: Sequence[OfficialFile], root: Path) -> Path:
-    return root / next(file.path for file in files if file.part == "questions")
 
 
 @contextmanager
@@ -88,13 +68,13 @@ def _working(root: Path, benchmark: str) -> Iterator[Path]:
 
 
 def _brought(
-    lacking: Sequence[OfficialFile], files: Sequence[OfficialFile], root: Path, partial: Path, beat: Beat
+    shelf: "_Shelf", lacking: Sequence[OfficialFile], partial: Path, beat: Beat
 ) -> Iterator[tuple[OfficialFile, Exception]]:
     """Bring one after the other; yields those that could not be brought. Archives go once nothing more is needed of them."""
     failed = False
     for file in lacking:
         try:
-            _bring(file, files, root, partial, beat)
+            shelf.bring(file, partial, beat)
         except (NotThere, Unreachable) as error:
             failed = True
             yield file, error
@@ -103,40 +83,65 @@ def _brought(
             (partial / file.archive).unlink(missing_ok=True)
 
 
-def _bring(file: OfficialFile, files: Sequence[OfficialFile], root: Path, partial: Path, beat: Beat) -> None:
-    pictures = file.part == "images" and file.benchmark != "MMSInst"
-    if pictures and not (questions := _questions(files, root)).is_file():
-        raise NotThere(_lack(file, files, root))
-    if not file.url:
-        fetch_pictures(file, questions, root, beat)
-    elif not file.inside:
-        download(file, root / file.path, beat)
-    else:
-        names = set(missing_pictures(file, questions, root)) if pictures else None
-        with _opened(file, root, partial, beat) as archive:
-            unpack(archive, file.archive, file.inside, root / file.path, lambda name: names is None or name in names)
-    if left := _lack(file, files, root):
-        raise NotThere(f"not all of it is where it should be: {left}")
+@dataclass(frozen=True)
+class _Shelf:
+    """A benchmark's files, and the folder below which they belong."""
 
+    files: Sequence[OfficialFile]
+    root: Path
 
-@contextmanager
-def _opened(file: OfficialFile, root: Path, partial: Path, beat: Beat) -> Iterator[Any]:
-    """The archive: put there by hand, read from afar where no checksum asks for the whole of it, or fetched."""
-    local = root / file.archive
-    if local.is_file():
-        if reason := wrong(local, file):
-            raise NotThere(f"{local} is another file: {reason}")
-    else:
-        if not (file.md5 or file.sha256):
-            with remote(file.url, file.bytes, beat) as stream:
-                if stream is not None:
-                    yield stream
-                    return
-        local = partial / file.archive
-        if not local.is_file():
-            download(file, local, beat)
-    with open(local, "rb") as stream:
-        yield stream
+    @property
+    def questions(self) -> Path:
+        """The file that names the pictures."""
+        return self.root / next(file.path for file in self.files if file.part == "questions")
+
+    def lack(self, file: OfficialFile) -> str:
+        """What of a file, or of a folder of pictures, is still to be brought; '' if nothing."""
+        path = self.root / file.path
+        if file.part != "images":
+            there = is_table(path) if file.part == "data" else path.is_file()
+            return "" if there else "not there"
+        if not file.named:
+            return lack(path)
+        if not self.questions.is_file():
+            return "to be fetched once its questions are there"
+        names = sorted(missing_pictures(file, self.questions, self.root))
+        return f"{len(names)} pictures, such as {names[0]}" if names else ""
+
+    def bring(self, file: OfficialFile, partial: Path, beat: Beat) -> None:
+        """Bring it from its addresses, or from an archive that lies in the folder. Raises `NotThere`, `Unreachable`."""
+        if file.named and not self.questions.is_file():
+            raise NotThere(self.lack(file))
+        if not file.url:
+            fetch_pictures(file, self.questions, self.root, beat)
+        elif not file.inside:
+            download(file, self.root / file.path, beat)
+        else:
+            names = set(missing_pictures(file, self.questions, self.root)) if file.named else None
+            with self._opened(file, partial, beat, whole=file.part == "images" and names is None) as archive:
+                wanted = names.__contains__ if names is not None else bool
+                unpack(archive, file.archive, file.inside, self.root / file.path, wanted)
+        if left := self.lack(file):
+            raise NotThere(f"not all of it is where it should be: {left}")
+
+    @contextmanager
+    def _opened(self, file: OfficialFile, partial: Path, beat: Beat, *, whole: bool) -> Iterator[IO[bytes]]:
+        """The archive: put there by hand; read from afar, unless all of it is wanted or a checksum is known; or fetched."""
+        local = self.root / file.archive
+        if local.is_file():
+            if reason := wrong(local, file):
+                raise NotThere(f"{local} is another file: {reason}")
+        else:
+            if not (whole or file.md5 or file.sha256):
+                with remote(file.url, file.bytes, beat) as stream:
+                    if stream is not None:
+                        yield stream
+                        return
+            local = partial / file.archive
+            if not local.is_file():
+                download(file, local, beat)
+        with open(local, "rb") as stream:
+            yield stream
 
 
 def _failure(problems: dict[OfficialFile, Exception], root: Path) -> Exception:
@@ -190,7 +195,7 @@ def _show(files: Sequence[OfficialFile], root: Path, out: Path, editions: dict[s
         if file.part == "images":
             _link(path, out / "images")
             shown["images"] = sum(1 for _ in path.rglob("*.*"))
-            if file.benchmark == "MMSInst":
+            if not file.named:
                 write_questions(path, out / FILES["questions"])
                 shown[FILES["questions"]] = file_digest(out / FILES["questions"])
         elif file.part == "data":

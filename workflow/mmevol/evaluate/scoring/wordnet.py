@@ -61,7 +61,7 @@ class WordNet:
     @cached_property
     def _index(self) -> dict[str, dict[str, str]]:
         """By part of speech and lemma, what else stands in its line."""
-        return {part: dict(line.split(" ", 1) for line in self._lines(f"index.{part}")) for part in ENDINGS}  # type: ignore[misc]
+        return {part: dict(line.split(" ", 1) for line in self._lines(f"index.{part}")) for part in ENDINGS}
 
     @cached_property
     def _exceptions(self) -> dict[str, dict[str, list[str]]]:

@@ -98,10 +98,10 @@ def rows(benchmark: str, folder: Path, style: Style, *, textual: bool = False) -
             yield from _table(benchmark, folder, style, textual)
 
 
-def coco_prefix(questions: Path) -> str:
-    """How the names of the pictures begin that VQA's questions name by number; test-dev asks about pictures of test."""
+def vqa_prefix(questions: Path) -> str:
+    """How the names of the pictures begin that VQA's questions name by number; COCO's test-dev asks about pictures of test."""
     kind, subtype = (str(json_field(questions, name)) for name in ("data_type", "data_subtype"))
-    return f"{'COCO' if kind == 'mscoco' else kind}_{subtype.replace('test-dev', 'test')}_"
+    return f"COCO_{subtype.replace('test-dev', 'test')}_" if kind == "mscoco" else f"{kind}_{subtype}_"
 
 
 def _bad(path: Path, field: str, found: str, expected: str) -> BadInput:
@@ -180,7 +180,7 @@ def _listed(cell: str) -> list[str]:
 
 def _vqa(folder: Path, style: Style) -> Iterator[Row]:
     path = folder / "questions.json"
-    prefix = coco_prefix(path)
+    prefix = vqa_prefix(path)
     for question in JsonArray(path, "questions"):
         yield Row(
             key=str(question["question_id"]),

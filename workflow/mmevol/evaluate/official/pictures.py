@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from mmevol.evaluate.benchmarks import coco_prefix, read_json
+from mmevol.evaluate.benchmarks import vqa_prefix, read_json
 from mmevol.evaluate.official.catalog import OfficialFile
 from mmevol.evaluate.official.download import Beat, NotThere, Unreachable, small
 from mmevol.evaluate.scoring.json_array import JsonArray
@@ -19,7 +19,7 @@ AT_ONCE = 8
 
 
 def _vqa(questions: Path) -> dict[str, str]:
-    prefix = coco_prefix(questions)
+    prefix = vqa_prefix(questions)
     return {f"{prefix}{question['image_id']:012d}.jpg": "" for question in JsonArray(questions, "questions")}
 
 

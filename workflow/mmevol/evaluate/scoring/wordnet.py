@@ -1,12 +1,12 @@
 """Whether two words share a synset of WordNet 3.0, read from its own database files as NLTK reads them.
 
-Source: the formats wndb(5WN) and the rules of morphy(7WN), with NLTK's choice where it differs (``ves`` to ``f``).
+Source: the formats wndb(5WN) and the rules of morphy(7WN), each applied once as in NLTK 3.10, which adds ``ves`` to ``f``.
 """
 
 import os
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -87,22 +87,10 @@ class WordNet:
         }
 
     def _base_forms(self, word: str, part: str) -> list[str]:
-        """The forms of a word that the index has: by exception, else itself and after one rule, else after more."""
-
-        def known(forms: Iterable[str]) -> list[str]:
-            return [form for form in forms if form in self._index[part]]
-
-        def shorter(forms: list[str]) -> list[str]:
-            return [form.removesuffix(old) + new for form in forms for old, new in ENDINGS[part] if form.endswith(old)]
-
-        if word in self._exceptions[part]:
-            return known([word, *self._exceptions[part][word]])
-        forms = shorter([word])
-        found = known([word, *forms])
-        while forms and not found:
-            forms = shorter(forms)
-            found = known(forms)
-        return found
+        """Of a word and its base forms, by exception or else by one rule, those that the index has."""
+        ruled = [word.removesuffix(old) + new for old, new in ENDINGS[part] if word.endswith(old)]
+        forms = self._exceptions[part].get(word, ruled)
+        return [form for form in (word, *forms) if form in self._index[part]]
 
 
 def _offsets(line: str) -> list[str]:

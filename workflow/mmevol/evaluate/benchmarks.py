@@ -31,8 +31,8 @@ class Encoded:
     place: Place
     number: int
 
-    def bytes(self) -> bytes:
-        """The picture's file."""
+    def read_bytes(self) -> bytes:
+        """The picture's file, as of a path."""
         return pybase64.b64decode(_listed(self.place.text())[self.number], validate=True)
 
 
@@ -42,7 +42,7 @@ Source = Path | Encoded
 
 def opened(source: Source) -> Image.Image:
     """The picture, in RGB."""
-    with Image.open(io.BytesIO(source.bytes()) if isinstance(source, Encoded) else source) as image:
+    with Image.open(io.BytesIO(source.read_bytes())) as image:
         return image.convert("RGB")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from mmevol.evaluate.benchmarks import vqa_prefix, read_json
+from mmevol.evaluate.benchmarks import read_json, vqa_prefix
 from mmevol.evaluate.official.catalog import OfficialFile
 from mmevol.evaluate.official.download import Beat, NotThere, Unreachable, small
 from mmevol.evaluate.scoring.json_array import JsonArray

@@ -3,9 +3,12 @@
 import io
 import stat
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mmevol.evaluate.official.archive import AHEAD, remote, unpack
 from mmevol.evaluate.official.download import NotThere, Unreachable
 from mmevol.records import BadInput
@@ -72,6 +75,20 @@ def test_what_leads_outside_or_swells_is_refused(tmp_path: Path, members: dict[s
     with pytest.raises(BadInput, match=found):
         unpack(packed(members, links=("images/link",)), "a.zip", "images/", target, everything)
     assert not list(tmp_path.rglob("*"))
+
+
+NAMES = st.lists(st.sampled_from(["images", "..", ".", "", "a", "b.jpg", "C:", "..\\x"]), min_size=1, max_size=5)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4))
+def test_whatever_it_is_called_it_stays_inside(
+    tmp_path_factory: pytest.TempPathFactory, names: list[list[str]]
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    target = outside / "deep" / "images"
+    with suppress(BadInput):
+        unpack(packed({"/".join(parts): b"x" for parts in names}), "a.zip", "images/", target, everything)
+    assert all(path.is_dir() or path.is_relative_to(target) for path in outside.rglob("*"))
 
 
 @pytest.mark.parametrize("broken", [b"", b"PK no zip", None])

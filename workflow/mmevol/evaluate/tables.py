@@ -45,7 +45,7 @@ class TableRow:
         """Where a cell that is not empty stands."""
         cell = self.cells[column]
         quoted = '"' + cell.replace('"', '""') + '"'
-        for form in (cell.encode(), quoted.encode()):
+        for form in (quoted.encode(),) if cell.startswith('"') else (cell.encode(), quoted.encode()):
             if (at := self.raw.find(form)) >= 0:
                 return Place(self.file, self.start + at, len(form))
         raise _bad(self.file, self.line, f"a cell {column} quoted in part", f"{column} quoted whole or not at all")

@@ -39,6 +39,8 @@ def unpack(source: IO[bytes], name: str, inside: str, target: Path, wanted: Call
                         shutil.copyfileobj(packed, out, 1 << 20)  # checks the CRC-32 at the end
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise _bad(name, "(archive)", str(error), "a whole zip archive") from error
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        raise _bad(name, "(archive)", f"{error.filename} is a file and a folder", "names that go together") from error
     if not chosen:
         raise _bad(name, inside, "nothing of that name that is wanted", "the archive that files.tsv names")
     return len(chosen)
@@ -49,7 +51,11 @@ def _chosen(
 ) -> Iterator[tuple[zipfile.ZipInfo, Path]]:
     taken: set[Path] = set()
     for info in infos:
-        if info.is_dir() or (below := _below(info.filename, inside)) is None or (below and not wanted(below)):
+        if (
+            info.filename.endswith("/")
+            or (below := _below(info.filename, inside)) is None
+            or (below and not wanted(below))
+        ):
             continue
         path = target / below if below else target
         reason = _suspect(info, below)
@@ -72,7 +78,7 @@ def _below(filename: str, inside: str) -> str | None:
 
 def _suspect(info: zipfile.ZipInfo, below: str) -> str | None:
     path = PurePosixPath(below)
-    if path.is_absolute() or ".." in path.parts or ":" in below or "\0" in info.filename:
+    if path.is_absolute() or ".." in path.parts or ":" in below or (below and not path.parts):
         return "a name that leads outside"
     if stat.S_ISLNK(info.external_attr >> 16):
         return "a link"

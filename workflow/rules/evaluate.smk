@@ -45,7 +45,7 @@ rule evaluate_fetch:
     message:
         "{wildcards.benchmark}: looking for its official files in {params.root}, and on the web for what is missing"
     shell:
-        "mmevol evaluate fetch {wildcards.benchmark} --root {params.root} {params.options} --out {params.out} > {log} 2>&1"
+        "mmevol evaluate fetch {wildcards.benchmark} --root {params.root:q} {params.options} --out {params.out} > {log} 2>&1"
 
 
 # One job an arm: starting Python with torch costs more than answering a benchmark.

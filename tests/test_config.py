@@ -384,3 +384,38 @@ def test_a_bumped_version_stands_in_the_params_and_version_1_does_not() -> None:
     assert (First().dump(), First(key=1).dump()) == ("{}", '{"key":1}')
     assert Bumped().dump() == '{"version":2}'
     assert Bumped.model_validate_json(Bumped().dump()) == Bumped()
+
+
+# ------------------------------------------------------------------------------------------------------ real benchmarks
+
+
+def test_real_benchmarks_have_a_folder_of_their_own() -> None:
+    real = study(
+        evaluate__source="files",
+        evaluate__root="LMUData",
+        evaluate__benchmarks={"MMStar": {}, "VQA_v2": {"split": "val"}},
+        evaluate__rules="authors",
+    )
+    assert real.benchmark_file("MMStar") == "results/tiny/evaluate/official/MMStar/manifest.json"
+    assert (real.fetch_options("MMStar"), real.fetch_options("VQA_v2")) == ("", "--split val")
+    assert real.predict_settings("arm").textual
+    unchecked = study(
+        evaluate__source="files", evaluate__root="x", evaluate__check=False, evaluate__benchmarks={"MME": {}}
+    )
+    assert unchecked.fetch_options("MME") == "--no-check" and not unchecked.predict_settings("arm").textual
+    made = study(evaluate__benchmarks={"MME": {}})
+    assert made.benchmark_file("MME") == "results/tiny/evaluate/data/MME/manifest.json"
+    assert "textual" not in made.predict_settings("arm").dump()
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "said"),
+    [
+        ({"source": "files", "benchmarks": {"MME": {}}}, "needs root"),
+        ({"source": "files", "root": "x", "benchmarks": {"MME": {"n": 5}}}, "needs root"),
+        ({"source": "files", "root": "x", "benchmarks": {"MME": {"split": "val"}}}, "split is a key of VQA_v2"),
+        ({"benchmarks": {"VQA_v2": {"split": "val"}}}, "split is a key of VQA_v2"),
+    ],
+)
+def test_what_does_not_go_with_real_benchmarks(evaluate: dict[str, Any], said: str) -> None:
+    assert said in str(bad(evaluate=evaluate))

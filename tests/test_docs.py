@@ -120,7 +120,17 @@ def rules() -> set[str]:
     }
 
 
-TARGETS = {"seeds", "evolve", "dataset", "pretrain", "finetune", "evaluate", "tables", "paper_figures"}
+TARGETS = {
+    "seeds",
+    "evolve",
+    "dataset",
+    "pretrain",
+    "finetune",
+    "benchmark_data",
+    "evaluate",
+    "tables",
+    "paper_figures",
+}
 
 
 @every_page

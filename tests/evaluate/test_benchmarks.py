@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from mmevol.evaluate.benchmarks import GAP, Row, rows
+from mmevol.evaluate.benchmarks import GAP, Row, opened, rows
 from mmevol.records import BadInput
 from PIL import Image
 
@@ -27,8 +27,7 @@ def tsv(folder: Path, header: list[str], *lines: list[str]) -> Path:
 
 
 def colors(row: Row) -> list[tuple[int, ...]]:
-    opened = [Image.open(io.BytesIO(s) if isinstance(s, bytes) else s).convert("RGB") for s in row.pictures]
-    return [image.getpixel((0, 0)) for image in opened]  # type: ignore[misc]
+    return [opened(source).getpixel((0, 0)) for source in row.pictures]  # type: ignore[misc]
 
 
 def test_base64_reference_and_list(tmp_path: Path) -> None:
@@ -37,17 +36,17 @@ def test_base64_reference_and_list(tmp_path: Path) -> None:
         tmp_path,
         ["index", "image", "question", "A", "B", "answer"],
         ["0", red, "Q?", "x", "y", "A"],
-        ["1", "0", "Q?", "x", "y", "A"],
+        ["1", "2", "Q?", "x", "y", "A"],
         ["2", f"['{red}', '{green}']", "Q?", "x", "y", "A"],
-        ["a3", "2", "Q?", "x", "y", "A"],
+        ["a3", "0", "Q?", "x", "y", "A"],
         ["4", "", "Q?", "x", "y", "A"],
     )
-    read = list(rows("MMStar", tmp_path, "plain"))
+    read = list(rows("MMStar", tmp_path, "plain", textual=True))
     assert [colors(row) for row in read] == [
         [(255, 0, 0)],
+        [(255, 0, 0), (0, 255, 0)],
+        [(255, 0, 0), (0, 255, 0)],
         [(255, 0, 0)],
-        [(255, 0, 0), (0, 255, 0)],
-        [(255, 0, 0), (0, 255, 0)],
         [],
     ]
     assert [row.result("B") for row in read[2:4]] == [
@@ -55,6 +54,7 @@ def test_base64_reference_and_list(tmp_path: Path) -> None:
         {"index": "a3", "prediction": "B"},
     ]
     assert read[4].picture() is None
+    assert [row.key for row in rows("MMStar", tmp_path, "plain")] == ["0", "1", "2", "a3"]
 
 
 def test_several_pictures_stand_side_by_side(tmp_path: Path) -> None:
@@ -109,7 +109,14 @@ def test_result_lines_of_the_json_benchmarks(tmp_path: Path) -> None:
         "image": "7.jpg",
         "text": "x",
     }
-    item = {"question_id": 5, "image": "7.jpg", "question": "Q?", "answer": "12%", "type": "OCR", "source": "chart"}
+    item = {
+        "question_id": 5,
+        "image": "images/7.jpg",
+        "question": "Q?",
+        "answer": "12%",
+        "type": "OCR",
+        "source": "chart",
+    }
     (tmp_path / "questions.json").write_text(json.dumps([item]))
     (row,) = rows("MMSInst", tmp_path, "plain")
     assert row.result("x") == {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mmevol.config import BENCHMARKS
 from mmevol.config.commands import HeldoutSettings
-from mmevol.evaluate.benchmarks import Row, rows
+from mmevol.evaluate.benchmarks import Row, opened, rows
 from mmevol.evaluate.heldout import questions as ask
 from mmevol.evaluate.heldout.questions import Item, Words
 from mmevol.evaluate.heldout.scene import Scene
@@ -25,7 +25,6 @@ from mmevol.teacher.benchmark import reply as judge
 from mmevol.teacher.execute import Run
 from mmevol.teacher.execute import Scene as TeacherScene
 from mmevol.teacher.grammar import parse
-from PIL import Image
 
 ASKS = [
     *(ask.colors, ask.names, ask.shapes, ask.counts, ask.letters, ask.boxes, ask.existence, ask.true_colors),
@@ -50,7 +49,7 @@ def truths(name: str, folder: Path) -> dict[str, str]:
     if name == "GQA":
         return {key: question["answer"].title() for key, question in questions.items()}
     if name == "MMSInst":
-        return {str(q["question_id"]): f"The answer is {q['answer']}" for q in questions}
+        return {f"{q['source']}/{q['question_id']}": f"The answer is {q['answer']}" for q in questions}
     return {str(number): perfect_reply(item) for number, item in enumerate(questions)}
 
 
@@ -175,8 +174,7 @@ def test_only_held_out_pictures_are_shown(world: Path, benchmarks: Path) -> None
     for name in ("MME", "POPE", "VQA_v2", "GQA", "MMStar", "MIA-Bench", "MMSInst"):
         for row in rows(name, benchmarks / name, "plain"):
             for source in row.pictures:
-                data = source if isinstance(source, bytes) else source.read_bytes()
-                assert hashlib.sha256(data).hexdigest() in held
+                assert hashlib.sha256(source.read_bytes()).hexdigest() in held
 
 
 # ------------------------------------------------------------------------------------------------------------ by benchmark
@@ -237,11 +235,10 @@ def test_blink(benchmarks: Path) -> None:
 
 def test_blink_jigsaw_piece_fits(benchmarks: Path) -> None:
     rights = {r["index"]: r["answer"] for r in table(benchmarks / "BLINK") if r["category"] == "Jigsaw"}
-    import io
 
     for row in rows("BLINK", benchmarks / "BLINK", "plain"):
         if row.key in rights:
-            first, second, third = (Image.open(io.BytesIO(p)) for p in row.pictures)  # type: ignore[arg-type]
+            first, second, third = map(opened, row.pictures)
             right, wrong = (second, third) if rights[row.key] == "A" else (third, second)
             corner = first.crop((40, 40, 80, 80))
             assert corner.getcolors() == [(1600, (0, 0, 0))] and right.size == wrong.size == (40, 40)

@@ -1,4 +1,4 @@
-# Room 4: benchmarks are written from held-out scenes (or read from real files), answered by each arm, and scored.
+# Room 4: benchmarks are written from held-out scenes (or their official files fetched), answered by each arm, and scored.
 
 v = f"{R}/evaluate"
 
@@ -26,6 +26,26 @@ rule evaluate_heldout:
     shell:
         "mmevol evaluate heldout --settings {params.settings:q} --heldout {input} --images-root {params.images}"
         " --out {params.out} > {log} 2>&1"
+
+
+# Runs where Snakemake does: compute nodes seldom reach the web. What is in the folder already is checked and not fetched.
+rule evaluate_fetch:
+    output:
+        f"{v}/official/{{benchmark}}/manifest.json",
+    log:
+        f"{logs}/evaluate_fetch/{{benchmark}}.log",
+    benchmark:
+        f"{timings}/evaluate_fetch/{{benchmark}}.tsv"
+    conda:
+        "../../envs/base.yaml"
+    params:
+        root=study.evaluate.root,
+        options=lambda w: study.fetch_options(w.benchmark),
+        out=subpath(output[0], parent=True),
+    message:
+        "{wildcards.benchmark}: looking for its official files in {params.root}, and on the web for what is missing"
+    shell:
+        "mmevol evaluate fetch {wildcards.benchmark} --root {params.root:q} {params.options} --out {params.out} > {log} 2>&1"
 
 
 # One job an arm: starting Python with torch costs more than answering a benchmark.
@@ -106,3 +126,8 @@ rule evaluate:
             for arm, k in study.measured()
             for benchmark in study.benchmarks
         ],
+
+
+rule benchmark_data:
+    input:
+        [study.benchmark_file(benchmark) for benchmark in study.benchmarks],

@@ -1,6 +1,8 @@
 """Reading files: what a person did wrong is named with file, row, field, what was found and what to do; and the command."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,15 @@ def test_the_command_takes_single_files(tmp_path: Path) -> None:
     )
     found = CliRunner().invoke(app, ["GQA", "--output", str(output), "--rules", "kit"])
     assert found.exit_code == 2
+
+
+def test_scoring_loads_nothing_heavy(tmp_path: Path) -> None:
+    arguments = ["mmevol", "evaluate", "score", "MMStar", "--inputs", str(GOLDEN / "MMStar/case_01")]
+    code = (
+        f"import json, sys; sys.argv = {[*arguments, '--output', str(tmp_path / 'score.json')]}\n"
+        "try:\n    from mmevol.cli import main; main()\nexcept SystemExit: pass\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"torch", "transformers", "snakemake", "pyarrow", "aiohttp", "pandas", "numpy", "spacy", "PIL"}
+    assert (tmp_path / "score.json").is_file() and not heavy & set(json.loads(done.stdout.splitlines()[-1]))

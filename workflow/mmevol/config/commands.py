@@ -208,5 +208,6 @@ class PredictSettings(Settings):
     prompts: Literal["plain", "reference"] = "plain"
     max_new_tokens: int = Field(default=48, gt=0)
     beams: int = Field(default=1, gt=0, description="for the benchmarks that come as a table; greedy for the others")
+    textual: bool = Field(default=False, description="answer also the rows of a table with pictures that have none")
     threads: int = Field(default=1, gt=0, description="CPU threads")
     batch: int = Field(default=64, gt=0)

@@ -55,6 +55,10 @@ class Benchmark(Section):
         gt=0,
         description="rows that are made from held-out scenes, 100 if not given; real files are taken whole",
     )
+    split: Literal["test-dev", "val"] | None = Field(
+        default=None,
+        description="of VQA_v2 with `source: files`: test-dev, as in the paper, ends at a file for EvalAI; val gives a number",
+    )
 
 
 class Evaluate(Section):
@@ -65,12 +69,13 @@ class Evaluate(Section):
         description="whose scoring: the reference's copy of VLMEvalKit, that kit today, or the benchmark authors' own code",
     )
     source: Literal["heldout", "files"] = Field(
-        default="heldout", description="heldout: written from held-out scenes in the official formats; files: real ones"
+        default="heldout",
+        description="heldout: written from held-out scenes in the official formats; files: the real ones, fetched or put there",
     )
     root: str | None = Field(
-        default=None,
-        description="files: folder that holds a folder a benchmark, each with its official files",
+        default=None, description="files: folder of all official files, which studies share; the kit's LMUData will do"
     )
+    check: bool = Field(default=True, description="files: refuse a table whose checksum is not the listed one")
     benchmarks: dict[str, Benchmark] = Field(default={}, description="by name, as the official files spell it")
     judge: Name | None = Field(default=None, description="endpoint of the benchmark judges; none: rules alone")
     blind: list[Name] = Field(default=[], description="arms that are also measured with the pictures greyed out")
@@ -88,6 +93,8 @@ class Evaluate(Section):
     def _whole_files(self) -> "Evaluate":
         if self.source == "files" and (self.root is None or any(b.n is not None for b in self.benchmarks.values())):
             raise ValueError("source: files needs root, and takes every benchmark whole (no n)")
+        if any(b.split and (self.source != "files" or name != "VQA_v2") for name, b in self.benchmarks.items()):
+            raise ValueError("split is a key of VQA_v2 with source: files")
         return self
 
     @field_validator("benchmarks")

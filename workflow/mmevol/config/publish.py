@@ -76,7 +76,8 @@ class Publish(Section):
     baseline: Name = Field(default="seed_matched", description="the arm that the others are compared with")
     groups: dict[str, str] = Field(default={}, description="group of a source in table and figure of the composition")
     paper: dict[Name, str] = Field(
-        default={}, description="arms that repeat a row of the paper's table 4, by its name there"
+        default={},
+        description="arms that repeat a row of the paper's table 4, or of its ablations, by its name there",
     )
     figures: Figures = Field(
         default=Figures(), description="how each looks; a changed colour redraws one figure and nothing else"
@@ -87,12 +88,14 @@ class Publish(Section):
 
 
 class ResultsSettings(Settings):
-    """Of ``publish results``. ``arms``: name and train seeds, as the rows stand; without its pictures an arm is ``<arm>.blind``."""
+    """Of ``publish results``. ``arms``: name and train seeds, as the rows stand; without its pictures an arm is ``<arm>.blind``.
+    ``paper``: the row of the paper's tables that an arm repeats."""
 
     rules: str = "mmevol"
     benchmarks: list[str]
     arms: list[tuple[str, list[int]]]
     baseline: str | None = None
+    paper: dict[Name, str] = {}
 
     @property
     def runs(self) -> dict[str, list[int]]:
@@ -142,7 +145,7 @@ class MixturesSettings(Settings):
 
 
 class PaperSettings(Settings):
-    """Of ``publish paper``. ``arms``: the row of the paper's table 4 that an arm repeats."""
+    """Of ``publish paper``. ``arms``: the row of the paper's tables that an arm repeats."""
 
     arms: dict[Name, str]
 
@@ -169,6 +172,7 @@ def results_settings(study: "Study") -> ResultsSettings:
         benchmarks=[b for b in BENCHMARKS if b in study.evaluate.benchmarks],
         arms=list((arms | blind).items()),
         baseline=study.publish.baseline if study.publish.baseline in arms else None,
+        paper={name: row for name, row in study.publish.paper.items() if name in arms},
     )
 
 

@@ -46,6 +46,9 @@ Editors check a study while you type when its first line is `# yaml-language-ser
 | `smoke_llm.yaml` | a very small real model behind a real server: tries the machinery out, its data are marked and never mixed |
 | `paper.yaml` | the paper's study: a cluster, real endpoints, your copies of the data |
 | `ablations/` | one question each, as closed studies |
+
+`benchmarks.tsv` lists the thirteen benchmarks (split, rows, task, prompt, metric, the paper's column, licence) and
+`benchmark_files.tsv` their official files: addresses, checksums, where each checksum is from (`docs/benchmarks.md`).
 """
 
 

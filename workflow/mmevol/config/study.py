@@ -217,15 +217,17 @@ class Study(Section):
         return [b for b in BENCHMARKS if b in self.evaluate.benchmarks]
 
     def benchmark_data(self, benchmark: str) -> str:
-        """The folder of a benchmark's files."""
-        root = self.evaluate.root if self.evaluate.source == "files" else f"{self.results}/evaluate/data"
-        return f"{root}/{benchmark}"
+        """The folder that holds, or links to, a benchmark's files; made ones and official ones never share one."""
+        return f"{self.results}/evaluate/{'data' if self.evaluate.source == 'heldout' else 'official'}/{benchmark}"
+
+    def fetch_options(self, benchmark: str) -> str:
+        """What `evaluate fetch` is told of a benchmark, beside folders; defaults left out."""
+        split = self.evaluate.benchmarks[benchmark].split
+        return " ".join([f"--split {split}"] * bool(split) + ["--no-check"] * (not self.evaluate.check))
 
     def benchmark_file(self, benchmark: str) -> str:
-        """The file that stands for a benchmark: the manifest of a made one, the official table or questions of a real one."""
-        made = self.evaluate.source == "heldout"
-        official = "questions.json" if benchmark in ("VQA_v2", "GQA", "MIA-Bench", "MMSInst") else "data.tsv"
-        return f"{self.benchmark_data(benchmark)}/{'manifest.json' if made else official}"
+        """The file that stands for a benchmark."""
+        return f"{self.benchmark_data(benchmark)}/manifest.json"
 
     def measured(self) -> list[tuple[str, int]]:
         """Every run that is measured: arm (or ``<arm>.blind``) and train seed."""
@@ -396,6 +398,7 @@ class Study(Section):
             prompts=e.prompts,
             max_new_tokens=e.max_new_tokens,
             beams=e.beams,
+            textual=e.rules == "authors",
             threads=e.threads,
             batch=e.batch,
         )

@@ -1,39 +1,62 @@
-"""Reading a benchmark's official files as rows to be answered."""
+"""Reading a benchmark's official files as rows to be answered.
+
+Rows hold where their pictures are, not the pictures: a table of gigabytes is gone through once, and its rows are small.
+"""
 
 import ast
-import base64
-import csv
 import io
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pybase64
 from PIL import Image
 
 from mmevol.evaluate.prompts import Style, prompt
 from mmevol.evaluate.scoring.inputs import COLUMNS, REFERENCE_LENGTH
+from mmevol.evaluate.scoring.json_array import JsonArray, json_field
+from mmevol.evaluate.tables import Place, TableRow, table_rows
 from mmevol.records import BadInput
 
 GAP = 10
 """Black pixels between pictures that are joined."""
 
-Source = Path | bytes
-"""Where a picture is: a file, or its bytes."""
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A picture in base64: the cell that holds it, and which one of the list there."""
+
+    place: Place
+    number: int
+
+    def read_bytes(self) -> bytes:
+        """The picture's file, as of a path."""
+        return pybase64.b64decode(_listed(self.place.text())[self.number], validate=True)
 
 
-@dataclass(frozen=True)
+Source = Path | Encoded
+"""Where a picture is: a file, or a cell of a table."""
+
+
+def opened(source: Source) -> Image.Image:
+    """The picture, in RGB."""
+    with Image.open(io.BytesIO(source.read_bytes())) as image:
+        return image.convert("RGB")
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One question to a model.
 
-    ``key``: what the prediction is filed under, unique in a benchmark. ``echo``: the fields of the result file beside the answer,
-    and ``field`` the one that takes it.
+    ``key``: what the prediction is filed under, unique in a benchmark. ``question``: as the file has it; ``text``: what is
+    asked. ``echo``: the fields of the result file beside the answer, and ``field`` the one that takes it.
     """
 
     key: str
     pictures: tuple[Source, ...]
+    question: str
     text: str
     echo: dict[str, Any]
     field: str
@@ -44,25 +67,23 @@ class Row:
 
     def picture(self) -> Image.Image | None:
         """The pictures as one: joined from left to right, `GAP` black pixels apart, centred; None without any."""
-        opened: list[Image.Image] = []
-        for source in self.pictures:
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-                opened.append(image.convert("RGB"))
-        if len(opened) < 2:
-            return opened[0] if opened else None
-        height = max(image.height for image in opened)
-        joined = Image.new("RGB", (sum(i.width for i in opened) + GAP * (len(opened) - 1), height))
+        images = [opened(source) for source in self.pictures]
+        if len(images) < 2:
+            return images[0] if images else None
+        height = max(image.height for image in images)
+        joined = Image.new("RGB", (sum(i.width for i in images) + GAP * (len(images) - 1), height))
         left = 0
-        for each in opened:
+        for each in images:
             joined.paste(each, (left, (height - each.height) // 2))
             left += each.width + GAP
         return joined
 
 
-def rows(benchmark: str, folder: Path, style: Style) -> Iterator[Row]:
+def rows(benchmark: str, folder: Path, style: Style, *, textual: bool = False) -> Iterator[Row]:
     """The rows of a benchmark's folder in the order of its file.
 
-    Raises `BadInput` for a missing or broken file or picture.
+    Rows of a table with pictures that have none are left out as the kit does, or kept if `textual`, as the authors of
+    HallusionBench do. Raises `BadInput` for a missing or broken file or picture.
     """
     match benchmark:
         case "VQA_v2":
@@ -74,7 +95,13 @@ def rows(benchmark: str, folder: Path, style: Style) -> Iterator[Row]:
         case "MMSInst":
             yield from _self_instruct(folder, style)
         case _:
-            yield from _table(benchmark, folder, style)
+            yield from _table(benchmark, folder, style, textual)
+
+
+def vqa_prefix(questions: Path) -> str:
+    """How the names of the pictures begin that VQA's questions name by number; COCO's test-dev asks about pictures of test."""
+    kind, subtype = (str(json_field(questions, name)) for name in ("data_type", "data_subtype"))
+    return f"COCO_{subtype.replace('test-dev', 'test')}_" if kind == "mscoco" else f"{kind}_{subtype}_"
 
 
 def _bad(path: Path, field: str, found: str, expected: str) -> BadInput:
@@ -83,71 +110,82 @@ def _bad(path: Path, field: str, found: str, expected: str) -> BadInput:
     )
 
 
-def _json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """A benchmark's JSON file. Raises `BadInput`."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise _bad(path, "(file)", str(error), "a JSON file") from error
 
 
+def picture_file(folder: Path, address: str) -> Path:
+    """The file of a picture that is named by its address, or by a path. Raises `BadInput` where it is not there."""
+    return _file(folder, address.rsplit("/", 1)[-1])
+
+
 def _file(folder: Path, name: str) -> Path:
     """A picture file below ``images``, whatever the usual suffix."""
-    for suffix in ("", ".png", ".jpg", ".jpeg"):
+    for suffix in ("", ".jpg", ".png", ".jpeg"):
         path = folder / "images" / (name + suffix)
         if path.is_file():
             return path
     raise _bad(folder / "images" / name, "image", "no such file", "the picture, as .png or .jpg")
 
 
-def _cells(path: Path) -> Iterator[dict[str, str]]:
-    csv.field_size_limit(sys.maxsize)
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            yield from csv.DictReader(file, delimiter="\t")
-    except OSError as error:
-        raise _bad(path, "(file)", str(error), "the benchmark's table") from error
-
-
-def _table(benchmark: str, folder: Path, style: Style) -> Iterator[Row]:
+def _table(benchmark: str, folder: Path, style: Style, textual: bool) -> Iterator[Row]:
     path = folder / "data.tsv"
-    held: dict[str, str] = {}
-    for number, cells in enumerate(_cells(path), 2):
-        if missing := [name for name in COLUMNS[benchmark] if cells.get(name) is None]:
-            raise _bad(path, missing[0], f"line {number} has none", f"columns {', '.join(COLUMNS[benchmark])}")
-        index = cells["index"]
+    read = [
+        (row.cells["index"], _shown(folder, row), {k: v for k, v in row.cells.items() if k != "image"})
+        for row in table_rows(path, COLUMNS[benchmark])
+        if textual or row.cells.get("image", "shown")
+    ]
+    held = {index: shown for index, shown, _ in read}
+    for index, shown, cells in read:
+        if isinstance(shown, str):
+            pictures = held.get(shown)
+            if pictures is None or isinstance(pictures, str):
+                raise _bad(path, f"image of {index}", shown, "base64, or the index of a row that holds some")
+            shown = pictures
         yield Row(
             key=index,
-            pictures=_pictures(folder, cells, held),
+            pictures=shown,
+            question=cells["question"],
             text=prompt(benchmark, cells, style),
             echo={"index": int(index) if index.lstrip("-").isdigit() else index},
             field="prediction",
         )
 
 
-def _pictures(folder: Path, cells: Mapping[str, str], held: dict[str, str]) -> tuple[Source, ...]:
-    """A row's pictures: base64, a list of it, the index of an earlier row (`held`: what each row holds), or paths."""
-    if image := cells.get("image"):
-        if len(image) <= REFERENCE_LENGTH and image in held:
-            image = held[image]
-        held[cells["index"]] = image
-        encoded = ast.literal_eval(image) if image.startswith("[") else [image]
+def _shown(folder: Path, row: TableRow) -> tuple[Source, ...] | str:
+    """A row's pictures, in base64 or in files, one or a list of them; or the index of the row that holds them."""
+    if image := row.cells.get("image"):
+        if len(image) <= REFERENCE_LENGTH:
+            return image
         try:
-            return tuple(base64.b64decode(text, validate=True) for text in encoded)
-        except ValueError as error:
-            raise _bad(folder / "data.tsv", f"image of {cells['index']}", str(error), "base64") from error
-    if path := cells.get("image_path"):
-        names = ast.literal_eval(path) if path.startswith("[") else [path]
-        return tuple(_file(folder, name) for name in names)
+            for text in (encoded := _listed(image)):
+                pybase64.b64decode(text, validate=True)
+        except (ValueError, SyntaxError) as error:
+            raise _bad(row.file, f"image of {row.cells['index']}", str(error), "base64") from error
+        place = row.place("image")
+        return tuple(Encoded(place, number) for number in range(len(encoded)))
+    if path := row.cells.get("image_path"):
+        return tuple(_file(folder, name) for name in _listed(path))
     return ()
 
 
+def _listed(cell: str) -> list[str]:
+    """A cell's texts: a list, if it is written as one."""
+    return [str(each) for each in ast.literal_eval(cell)] if cell.startswith("[") and cell.endswith("]") else [cell]
+
+
 def _vqa(folder: Path, style: Style) -> Iterator[Row]:
-    read = _json(folder / "questions.json")
-    prefix = "COCO" if read["data_type"] == "mscoco" else read["data_type"]
-    for question in read["questions"]:
+    path = folder / "questions.json"
+    prefix = vqa_prefix(path)
+    for question in JsonArray(path, "questions"):
         yield Row(
             key=str(question["question_id"]),
-            pictures=(_file(folder, f"{prefix}_{read['data_subtype']}_{question['image_id']:012d}"),),
+            pictures=(_file(folder, f"{prefix}{question['image_id']:012d}"),),
+            question=question["question"],
             text=prompt("VQA_v2", question, style),
             echo={"question_id": question["question_id"]},
             field="text",
@@ -155,25 +193,27 @@ def _vqa(folder: Path, style: Style) -> Iterator[Row]:
 
 
 def _gqa(folder: Path, style: Style) -> Iterator[Row]:
-    for key, question in _json(folder / "questions.json").items():
+    for key, question in read_json(folder / "questions.json").items():
         text = prompt("GQA", question, style)
-        yield Row(key, (_file(folder, question["imageId"]),), text, {"question_id": key}, "text")
+        yield Row(key, (_file(folder, question["imageId"]),), question["question"], text, {"question_id": key}, "text")
 
 
 def _mia(folder: Path, style: Style) -> Iterator[Row]:
     """Results are aligned by position; pictures are looked for by the last part of their address."""
-    for number, item in enumerate(_json(folder / "questions.json")):
-        picture = _file(folder, item["image"].rsplit("/", 1)[-1])
-        text = prompt("MIA-Bench", item, style)
-        echo = {"question_id": item["image"], "prompt": item["instruction"], "image": picture.name}
-        yield Row(str(number), (picture,), text, echo, "text")
+    for number, item in enumerate(read_json(folder / "questions.json")):
+        picture = picture_file(folder, item["image"])
+        asked = item["instruction"]
+        echo = {"question_id": item["image"], "prompt": asked, "image": picture.name}
+        yield Row(str(number), (picture,), asked, prompt("MIA-Bench", item, style), echo, "text")
 
 
 def _self_instruct(folder: Path, style: Style) -> Iterator[Row]:
-    for item in _json(folder / "questions.json"):
+    """Question ids are a task's own."""
+    for item in read_json(folder / "questions.json"):
         yield Row(
-            key=str(item["question_id"]),
-            pictures=(_file(folder, item["image"].rsplit("/", 1)[-1]),),
+            key=f"{item['source']}/{item['question_id']}",
+            pictures=(_file(folder, item["image"].removeprefix("images/")),),
+            question=item["question"],
             text=prompt("MMSInst", item, style),
             echo={
                 "question_id": item["question_id"],

@@ -25,6 +25,27 @@ def heldout_command(
     write_heldout(parsed(HeldoutSettings, settings, "--settings"), heldout=heldout, images_root=images_root, out=out)
 
 
+@app.command("fetch")
+def fetch_command(
+    benchmark: Annotated[str, typer.Argument(help="which benchmark, as MME, MMStar, VQA_v2, MIA-Bench …")],
+    root: Annotated[Path, typer.Option("--root", help="folder of all official files; the kit's LMUData will do")],
+    out: Annotated[
+        Path, typer.Option("--out", help="folder that shows this benchmark's under the names that are read")
+    ],
+    split: Annotated[str | None, typer.Option(help="of VQA_v2: test-dev, as in the paper, or val")] = None,
+    check: Annotated[bool, typer.Option(help="refuse a table whose checksum is not the listed one")] = True,
+    offline: Annotated[
+        bool, typer.Option("--offline", envvar="MMEVOL_OFFLINE", help="fetch nothing; list what is missing")
+    ] = False,
+    run: RunText = "{}",
+) -> None:
+    """Fetch a benchmark's official files, or check those that are there; a second run does nothing."""
+    from mmevol.evaluate.official.catalog import official
+    from mmevol.evaluate.official.fetch import fetch
+
+    fetch(official(benchmark, split), run=started(run), root=root, out=out, check=check, offline=offline)
+
+
 @app.command("predict")
 def predict_command(
     settings: SettingsText,

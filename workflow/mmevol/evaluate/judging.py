@@ -18,6 +18,7 @@ from mmevol.config.commands import JudgeSettings
 from mmevol.endpoint.ask import Asker, Rejected
 from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Picture, Prompt
+from mmevol.evaluate.benchmarks import picture_file
 from mmevol.evaluate.scoring.judge import KINDS, JudgeQuestion, Judges
 from mmevol.evaluate.scoring.prompts import judge_prompt
 from mmevol.progress import waiting
@@ -57,7 +58,7 @@ class _Bench:
         """The text of one reply; None where no complete reply held one."""
         picture = None
         if question.image:
-            path = self.root / question.image
+            path = picture_file(self.root, question.image)
             picture = Picture(str(path), file_digest(path))
 
         def prompt(_: Sequence[str], errors: tuple[str, ...]) -> Prompt:
@@ -83,7 +84,7 @@ class _Bench:
 def live(settings: JudgeSettings, run: Run, benchmark: str, root: Path, usage: Path | None = None) -> Iterator[Judges]:
     """Judges of every kind, answered by the study's endpoint.
 
-    `root`: folder that a row's image path starts from; `usage`: file that says what the endpoint was asked.
+    `root`: the benchmark's folder, with its pictures below ``images``; `usage`: file that says what the endpoint was asked.
     """
     mine = [bucket_of(f"benchmark/{benchmark}")]
     with (

@@ -15,6 +15,7 @@ from mmevol.config import Run
 from mmevol.config.commands import PredictSettings
 from mmevol.evaluate.benchmarks import Row, rows
 from mmevol.evaluate.scoring.inputs import COLUMNS
+from mmevol.evaluate.tables import table_digest
 from mmevol.progress import Heartbeat
 from mmevol.records import digest
 from mmevol.store import file_digest, write_text
@@ -40,13 +41,21 @@ def predict(settings: PredictSettings, *, run: Run, model: Path, data: Path, out
     loaded, processor = generate.load(model, threads=settings.threads)
     answer = partial(generate.answer, loaded, processor, max_new_tokens=settings.max_new_tokens, batch=settings.batch)
     identity = digest(file_digest(model / "manifest.json"), settings.dump())
-    asked = {name: list(rows(name, data / name, settings.prompts)) for name in settings.benchmarks}
+    asked = {
+        name: list(rows(name, data / name, settings.prompts, textual=settings.textual)) for name in settings.benchmarks
+    }
     total = sum(len(questions) for questions in asked.values())
     with Heartbeat(run, job=f"predict/{out.parent.name}/{out.name}", total=total, unit="rows") as beat:
         for name, questions in asked.items():
             beams = settings.beams if name in COLUMNS else 1
-            of = digest(identity, file_digest(data / name / ("data.tsv" if name in COLUMNS else "questions.json")))
-            answered = answers(questions, partial(answer, beams=beams), out / name, of, settings, beat)
+            read = (
+                table_digest(data / name / "data.tsv")
+                if name in COLUMNS
+                else file_digest(data / name / "questions.json")
+            )
+            answered = answers(
+                questions, partial(answer, beams=beams), out / name, digest(identity, read), settings, beat
+            )
             lines = (json.dumps(q.result(answered[q.key]), ensure_ascii=False) for q in questions)
             write_text(out / name / "predictions.jsonl", "".join(line + "\n" for line in lines))
             journal(out / name).unlink(missing_ok=True)

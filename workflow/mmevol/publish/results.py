@@ -10,6 +10,7 @@ from mmevol.config import DISPLAY
 from mmevol.config.publish import ResultsSettings
 from mmevol.publish.intervals import Estimate, cluster_sums, estimate, rows_spread, seeds_spread
 from mmevol.publish.provenance import record
+from mmevol.publish.published import paper_row
 from mmevol.publish.table import Cell, Table, write_table
 
 AVERAGE = "average"
@@ -149,7 +150,17 @@ def _detail(scores: Scores, settings: ResultsSettings, arm: str, column: str) ->
     named = (arm, column, DISPLAY.get(column, "Average"))
     runs = len(settings.runs[arm])
     if m is None:
-        return [*named, "no number without a judge", None, None, None, runs, *[None] * 5, other, *[None] * 4]
+        return [
+            *named,
+            "no number: see the notes of its score",
+            None,
+            None,
+            None,
+            runs,
+            *[None] * 5,
+            other,
+            *[None] * 4,
+        ]
     own, paired = m.estimate(), difference(scores, arm, other, column)
     right = scores[other][column] if other else None
     return [
@@ -171,6 +182,8 @@ def main_data(scores: Scores, settings: ResultsSettings) -> Table:
                 cells = [found[arm, c][statistic] for c in columns]
                 if any(cell is not None for cell in cells):
                     yield [arm, statistic, against(arm, settings) if statistic in DETAILS[-4:] else None, *cells]
+            if arm in settings.paper:
+                yield [arm, "delta", settings.paper[arm], *beside_paper(scores, settings, arm).values()]
 
     return Table("Results", ["arm", "statistic", "against", *columns], list(rows()), notes(scores, settings))
 
@@ -195,8 +208,22 @@ def main_shown(scores: Scores, settings: ResultsSettings) -> Table:
             ]
             rows.append([f"Δ {arm} − {other}", *map(_difference_text, values, estimates)])
             rows.append(["· smallest Δ to be seen", *(e.smallest if e else None for e in estimates)])
+    for arm, name in settings.paper.items():
+        rows.append([f"Δ {arm} − the paper's {name}", *map(_signed, beside_paper(scores, settings, arm).values())])
     heads = ["", *(DISPLAY[b] for b in settings.benchmarks), "Average"]
     return Table("Results: arms by benchmarks", heads, rows, notes(scores, settings), decimals=1)
+
+
+def beside_paper(scores: Scores, settings: ResultsSettings, arm: str) -> dict[str, float | None]:
+    """An arm minus the row of the paper that it repeats, by column; the average over the benchmarks that both have."""
+    theirs = paper_row(arm, settings.paper[arm])
+    gaps = {b: m.score - theirs[b] if (m := scores[arm][b]) and b in theirs else None for b in settings.benchmarks}
+    both = [gap for gap in gaps.values() if gap is not None]
+    return gaps | {AVERAGE: mean(both) if both else None}
+
+
+def _signed(value: float | None) -> str | None:
+    return None if value is None else signed(value)
 
 
 def _score_text(m: Measured | None) -> str | None:
@@ -237,6 +264,14 @@ def notes(scores: Scores, settings: ResultsSettings) -> list[str]:
         "the average first.",
         f"The average is the plain mean of {len(inside)} benchmarks"
         + (f"; left out, since an arm has no number there: {', '.join(outside)}." if outside else "."),
+        *(
+            [
+                "The paper's numbers: arXiv 2409.05840 v5, by its own code (here the rules mmevol); it gives no uncertainty. "
+                "The average of Δ is over the benchmarks that both report."
+            ]
+            if settings.paper
+            else []
+        ),
         *(["An arm called .blind is the arm with every picture greyed out."] if _any_blind(settings) else []),
     ]
 

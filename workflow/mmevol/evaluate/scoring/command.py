@@ -22,6 +22,9 @@ def score_command(
     data: Annotated[Path | None, _file("data.tsv, the benchmark's table.")] = None,
     questions: Annotated[Path | None, _file("questions.json.")] = None,
     annotations: Annotated[Path | None, _file("annotations.json (VQA_v2).")] = None,
+    submitted: Annotated[
+        Path | None, _file("submitted.json (VQA_v2): what a submission answers, if not the questions.")
+    ] = None,
     choices: Annotated[Path | None, _file("choices.json (GQA).")] = None,
     predictions: Annotated[Path | None, _file("predictions.jsonl.")] = None,
     judge_replies: Annotated[Path | None, _file("Recorded replies of the judge.")] = None,
@@ -44,6 +47,7 @@ def score_command(
         "data": data,
         "questions": questions,
         "annotations": annotations,
+        "submitted": submitted,
         "choices": choices,
         "predictions": predictions,
         "judge_replies": judge_replies,
@@ -62,6 +66,10 @@ def score_command(
         with live(JudgeSettings.model_validate_json(judge), facts, benchmark, inputs or Path(), usage) as judges:
             result = score(benchmark, rules, read, judges)
     write_json(output, result.model_dump(mode="json"))
+    if benchmark == "VQA_v2":
+        from mmevol.evaluate.scoring import vqa
+
+        write_json(output.with_name("submission.json"), vqa.submitted(read))
     shown = "no number" if result.reported is None else f"{result.reported:.2f}"
     error = "" if result.standard_error is None else f" ± {result.standard_error:.2f}"
     typer.echo(f"{benchmark} {rules} {result.reported_name}: {shown}{error} (n {result.n})")

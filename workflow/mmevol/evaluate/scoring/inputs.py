@@ -4,16 +4,15 @@ A benchmark's files lie in one directory under fixed names (`FILES`) or are give
 scoring rule.
 """
 
-import csv
 import hashlib
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmevol.evaluate.scoring.json_array import JsonArray
+from mmevol.evaluate.tables import is_table, table_digest, table_rows
 from mmevol.records import BadInput
 from mmevol.store import file_digest
 
@@ -21,6 +20,7 @@ FILES = {
     "data": "data.tsv",
     "questions": "questions.json",
     "annotations": "annotations.json",
+    "submitted": "submitted.json",
     "choices": "choices.json",
     "predictions": "predictions.jsonl",
     "judge_replies": "judge.json",
@@ -47,7 +47,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 NEEDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(COLUMNS, ("data", "predictions")),
-    "VQA_v2": ("questions", "annotations", "predictions"),
+    "VQA_v2": ("questions", "predictions"),
     "GQA": ("questions", "predictions"),
     "MIA-Bench": ("questions", "predictions"),
     "MMSInst": ("predictions",),
@@ -78,15 +78,16 @@ class Inputs:
     ``data``: rows of data.tsv, cells as text, '' where empty; an image cell is replaced by a short digest of the
     image. ``predictions``: one object a line of predictions.jsonl. ``judge_replies``, ``blink_judge_replies``:
     recorded replies of the judges (``{"kind", "replies"}``) or None. ``annotations``: VQA_v2's file as an object
-    whose ``annotations`` may be any iterable. ``consistency``: GQA's optional metric. ``quick_extract``: MathVista's
-    optional shortcut of the authors' rules. ``digests``: sha256 of each file read. ``files``: where each part came
-    from, for messages.
+    whose ``annotations`` may be any iterable. ``submitted``: the questions that a submission of it answers, if not these.
+    ``consistency``: GQA's optional metric. ``quick_extract``: MathVista's optional shortcut of the authors' rules.
+    ``digests``: sha256 of each file read. ``files``: where each part came from, for messages.
     """
 
     predictions: list[dict[str, Any]]
     data: list[dict[str, str]] = field(default_factory=list)
     questions: Any = None
     annotations: Any = None
+    submitted: Any = None
     choices: Any = None
     judge_replies: dict[str, Any] | None = None
     blink_judge_replies: dict[str, Any] | None = None
@@ -120,7 +121,8 @@ def read_inputs(
             expected=", ".join(NEEDS),
             remedy="spell the benchmark as listed",
         )
-    found = {part: directory / name for part, name in FILES.items() if directory and (directory / name).is_file()}
+    beside = {part: directory / name for part, name in FILES.items()} if directory else {}
+    found = {part: path for part, path in beside.items() if path.is_file() or (part == "data" and is_table(path))}
     meta = _json(found.pop("meta")) if "meta" in found else {}
     if meta.get("mode") == "exact":
         found.pop("judge_replies", None)
@@ -138,7 +140,7 @@ def read_inputs(
         **{part: _read(benchmark, part, path) for part, path in found.items()},
         consistency=consistency or bool(meta.get("consistency")),
         quick_extract=bool(meta.get("quick_extract")),
-        digests={part: file_digest(path) for part, path in sorted(found.items())},
+        digests={part: (table_digest if part == "data" else file_digest)(path) for part, path in sorted(found.items())},
         files={part: str(path) for part, path in found.items()},
     )
 
@@ -152,13 +154,15 @@ def _read(benchmark: str, part: str, path: Path) -> Any:
                 return _json_lines(path, _PREDICTION_FIELDS[benchmark])
             case "maze_data":
                 return _json_lines(path, ("question_id", "markers"))
+            case "submitted":
+                return JsonArray(path, "questions")
             case "annotations":
                 return {"annotations": JsonArray(path, "annotations")}
             case "questions":
                 return _questions(path, benchmark)
             case _:
                 return _json(path)
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise BadInput(
             file=str(path),
             field="(file)",
@@ -200,36 +204,12 @@ def read_table(path: Path, columns: tuple[str, ...] = ()) -> list[dict[str, str]
 
     The ``image`` column, which may hold megabytes, is reduced to a digest as it is read.
     """
-    csv.field_size_limit(sys.maxsize)
-    rows: list[dict[str, str]] = []
-    with _open(path) as file:
-        reader = csv.reader(file, delimiter="\t")
-        header = next(reader, [])
-        for name in columns:
-            if name not in header:
-                raise BadInput(
-                    file=f"{path}:1",
-                    field=name,
-                    found=f"columns {', '.join(header) or '(none)'}",
-                    expected=f"a column {name}",
-                    remedy="use the benchmark's official table",
-                )
-        image = header.index("image") if "image" in header else None
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise BadInput(
-                    file=f"{path}:{reader.line_num}",
-                    field=f"row {len(rows) + 1}",
-                    found=f"{len(cells)} cells",
-                    expected=f"{len(header)} cells, as in the header",
-                    remedy="the table is cut off or badly quoted; fetch it again",
-                )
-            if image is not None and len(cells[image]) > REFERENCE_LENGTH:
-                cells[image] = "sha256:" + hashlib.sha256(cells[image].encode()).hexdigest()[:24]
-            rows.append(dict(zip(header, cells, strict=True)))
-    if image is not None and "index" in header:
+    rows = []
+    for row in table_rows(path, columns):
+        if len(image := row.cells.get("image", "")) > REFERENCE_LENGTH:
+            row.cells["image"] = "sha256:" + hashlib.sha256(image.encode()).hexdigest()[:24]
+        rows.append(row.cells)
+    if rows and "image" in rows[0] and "index" in rows[0]:
         _follow_references(rows)
     return rows
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,30 +25,47 @@ class JsonArray:
         self._path, self._name = path, name
 
     def __iter__(self) -> Iterator[Any]:
-        with open(self._path, encoding="utf-8") as file:
-            text = _Text(file, self._path)
-            text.expect("{")
-            while not text.follows("}"):
-                name = text.value()
-                text.expect(":")
-                if name == self._name:
-                    yield from self._elements(text)
-                    return
-                text.value()
+        with _field(self._path, self._name) as text:
+            text.expect("[")
+            while not text.follows("]"):
+                yield text.value()
                 text.follows(",")
-        raise BadInput(
-            file=str(self._path),
-            field=self._name,
-            found="no such field",
-            expected=f"an object with an array {self._name}",
-            remedy="use the benchmark's official file",
-        )
 
-    def _elements(self, text: "_Text") -> Iterator[Any]:
-        text.expect("[")
-        while not text.follows("]"):
-            yield text.value()
+
+def json_field(path: Path, name: str) -> Any:
+    """The value of a field of the JSON object in a file, of which no more is read than comes before it.
+
+    Raises `BadInput` as `JsonArray`.
+    """
+    with _field(path, name) as text:
+        return text.value()
+
+
+@contextmanager
+def _field(path: Path, name: str) -> Iterator["_Text"]:
+    """The text of a file from the value of a field on."""
+    if not path.is_file():
+        raise BadInput(
+            file=str(path), field="(file)", found="no such file", expected="a JSON file", remedy="check the path"
+        )
+    with open(path, encoding="utf-8") as file:
+        text = _Text(file, path)
+        text.expect("{")
+        while not text.follows("}"):
+            found = text.value()
+            text.expect(":")
+            if found == name:
+                yield text
+                return
+            text.value()
             text.follows(",")
+    raise BadInput(
+        file=str(path),
+        field=name,
+        found="no such field",
+        expected=f"an object with a field {name}",
+        remedy="use the benchmark's official file",
+    )
 
 
 class _Text:

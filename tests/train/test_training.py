@@ -11,6 +11,7 @@ import torch
 from mmevol.config.commands import FinetuneSettings, MixtureSettings, PretrainSettings, Run
 from mmevol.config.train import Checkpoints, Entry, Recipe
 from mmevol.progress import Heartbeat
+from mmevol.records import BadInput
 from mmevol.store import write_json
 from mmevol.train import trainer
 from mmevol.train.backbone import load_base, load_processor, module_of, read_manifest, weights_digest
@@ -167,10 +168,20 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 
 def test_checkpoints_of_another_run_are_not_taken_up(tmp_path: Path) -> None:
     for step in (9, 10):
-        write_json(tmp_path / f"checkpoint-{step}" / trainer.WHOLE, {"run": "a"})
-    assert trainer.resumable(tmp_path, "a") == tmp_path / "checkpoint-10"
-    assert trainer.resumable(tmp_path, "b") is None
+        write_json(tmp_path / f"checkpoint-{step}" / trainer.WHOLE, {"run": "a", "processes": 1})
+    trainer.sweep(tmp_path, "a")
+    assert trainer.resumable(tmp_path) == tmp_path / "checkpoint-10"
+    trainer.sweep(tmp_path, "b")
+    assert trainer.resumable(tmp_path) is None
     assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_a_checkpoint_of_more_processes_is_kept_and_refused(tmp_path: Path) -> None:
+    write_json(tmp_path / "checkpoint-9" / trainer.WHOLE, {"run": "a", "processes": 8})
+    trainer.sweep(tmp_path, "a")
+    with pytest.raises(BadInput, match="machines to 8 processes"):
+        trainer.resumable(tmp_path)
+    assert (tmp_path / "checkpoint-9").exists()
 
 
 def test_nothing_is_trained_when_nothing_changed(

@@ -4,6 +4,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from mmevol.config.resolve import for_jobs, from_snakemake
+from mmevol.config.resources import of_machines, of_servers
 from mmevol.records import BadInput
 
 try:
@@ -17,6 +18,8 @@ R = study.results
 logs = f"{R}/logs"
 timings = f"{R}/timings"
 SHARDS = list(study.shards)
+# Where torch is needed, with --sdm apptainer: built from envs/train-gpu.def.
+gpu_image = str(Path(workflow.current_basedir).parent.parent / "envs/train-gpu.sif")
 FULL = [name for name, e in study.evolve.evolutions.items() if e.from_ == "seeds"]
 SCRATCH = [name for name, e in study.evolve.evolutions.items() if e.from_ == "scratch"]
 
@@ -25,6 +28,7 @@ wildcard_constraints:
     shard=r"\d+",
     round=r"\d+",
     seed=r"\d+",
+    part=r"\d+",
     evolution="|".join(study.evolve.evolutions) or "none",
     backbone="|".join(study.train.backbones) or "none",
     mixture="|".join(study.train.mixtures) or "none",

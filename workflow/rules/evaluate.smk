@@ -48,29 +48,37 @@ rule evaluate_fetch:
         "mmevol evaluate fetch {wildcards.benchmark} --root {params.root:q} {params.options} --out {params.out} > {log} 2>&1"
 
 
-# One job an arm: starting Python with torch costs more than answering a benchmark.
+# One job an arm, since starting Python with torch costs more than answering a benchmark; or an arm's rows in several.
+predictions = expand(
+    f"{v}/{{{{arm}}}}/seed_{{{{seed}}}}/{{benchmark}}/predictions.jsonl",
+    benchmark=study.benchmarks,
+)
+chunks = study.evaluate.chunks
+piece = "" if chunks == 1 else ".{part}"
+
+
 rule evaluate_predict:
     input:
         model=lambda w: f"{R}/train/finetune/{w.arm.removesuffix('.blind')}/seed_{w.seed}/manifest.json",
         data=[study.benchmark_file(b) for b in study.benchmarks],
     output:
-        expand(
-            f"{v}/{{{{arm}}}}/seed_{{{{seed}}}}/{{benchmark}}/predictions.jsonl",
-            benchmark=study.benchmarks,
-        ),
+        predictions if chunks == 1 else f"{v}/{{arm}}/seed_{{seed}}/parts/{{part}}.json",
     log:
-        f"{logs}/evaluate_predict/{{arm}}.{{seed}}.log",
+        f"{logs}/evaluate_predict/{{arm}}.{{seed}}{piece}.log",
     benchmark:
-        f"{timings}/evaluate_predict/{{arm}}.{{seed}}.tsv"
+        f"{timings}/evaluate_predict/{{arm}}.{{seed}}{piece}.tsv"
     wildcard_constraints:
         arm="|".join(sorted({arm for arm, _ in study.measured()})).replace(".", "[.]")
         or "none",
     conda:
         "../../envs/train-gpu.yaml"
+    container:
+        gpu_image
     threads: study.evaluate.threads
     resources:
-        mem_mb=lambda w, attempt: 3000 * attempt,
-        runtime=lambda w, attempt: 480 * attempt,
+        gpu=study.evaluate.gpus or None,
+        mem_mb=lambda w, attempt: round(1000 * study.evaluate.mem_gb * attempt),
+        runtime=lambda w, attempt: round(60 * study.evaluate.hours * attempt),
     params:
         settings=lambda w: study.predict_settings(w.arm).dump(),
         model=subpath(input.model, parent=True),
@@ -80,7 +88,43 @@ rule evaluate_predict:
         "Arm {wildcards.arm}, seed {wildcards.seed}: answering the benchmarks"
     shell:
         "mmevol evaluate predict --settings {params.settings:q} --model {params.model} --data {params.data}"
+        f"{'' if chunks == 1 else f' --part {{wildcards.part}} {chunks}'}"
         " --out {params.out} > {log} 2>&1"
+
+
+if chunks > 1:
+
+    rule evaluate_gather:
+        input:
+            parts=expand(
+                f"{v}/{{{{arm}}}}/seed_{{{{seed}}}}/parts/{{part}}.json",
+                part=range(chunks),
+            ),
+            data=rules.evaluate_predict.input.data,
+        output:
+            predictions,
+        log:
+            f"{logs}/evaluate_gather/{{arm}}.{{seed}}.log",
+        benchmark:
+            f"{timings}/evaluate_gather/{{arm}}.{{seed}}.tsv"
+        conda:
+            "../../envs/base.yaml"
+        resources:
+            mem_mb=lambda w, attempt: 2000 * attempt,
+            runtime=30,
+        params:
+            settings=lambda w: study.predict_settings(w.arm).dump(),
+            data=Path(study.benchmark_data("_")).parent,
+            parts=lambda w, input: [f"--part {path}" for path in input.parts],
+            out=f"{v}/{{arm}}/seed_{{seed}}",
+        message:
+            "Arm {wildcards.arm}, seed {wildcards.seed}: putting the parts of its answers together"
+        shell:
+            "mmevol evaluate gather --settings {params.settings:q} --data {params.data} {params.parts}"
+            " --out {params.out} > {log} 2>&1"
+
+
+judging = study.served(study.evaluate.judge)
 
 
 rule evaluate_score:
@@ -104,9 +148,9 @@ rule evaluate_score:
         rules="mmevol|vlmevalkit-head|authors",
     conda:
         "../../envs/base.yaml"
+    threads: 1 + sum(server.cpus for server in judging)
     resources:
-        mem_mb=lambda w, attempt: 1000 * attempt,
-        runtime=lambda w, attempt: 120 * attempt,
+        **of_servers(lambda w: judging, mem_mb=1000, runtime=120),
     params:
         judge=lambda w: study.judge_settings().dump() if study.evaluate.judge else "",
         data=subpath(input.data, parent=True),

@@ -19,9 +19,9 @@ rule evolve_judge_seeds:
         f"{timings}/evolve_judge_seeds/{{evolution}}.{{shard}}.tsv"
     conda:
         "../../envs/base.yaml"
+    threads: lambda w: 1 + sum(server.cpus for server in study.served_for(w.evolution))
     resources:
-        mem_mb=lambda w, attempt: 1000 * attempt,
-        runtime=lambda w, attempt: 240 * attempt,
+        **of_servers(lambda w: study.served_for(w.evolution), mem_mb=1000, runtime=240),
     params:
         settings=lambda w: study.ask_settings(w.evolution, 0).dump(),
         taken=lambda w, input: f"--frontier {input.taken}" if input.taken else "",
@@ -51,9 +51,9 @@ rule evolve_ask:
         round="[1-9][0-9]*",
     conda:
         "../../envs/base.yaml"
+    threads: lambda w: 1 + sum(server.cpus for server in study.served_for(w.evolution))
     resources:
-        mem_mb=lambda w, attempt: 1000 * attempt,
-        runtime=lambda w, attempt: 480 * attempt,
+        **of_servers(lambda w: study.served_for(w.evolution), mem_mb=1000, runtime=480),
     params:
         settings=lambda w: study.ask_settings(w.evolution, int(w.round)).dump(),
         frontier=lambda w, input: (
@@ -116,9 +116,9 @@ rule evolve_scratch:
         evolution="|".join(SCRATCH) or "none",
     conda:
         "../../envs/base.yaml"
+    threads: lambda w: 1 + sum(server.cpus for server in study.served_for(w.evolution))
     resources:
-        mem_mb=lambda w, attempt: 1000 * attempt,
-        runtime=lambda w, attempt: 480 * attempt,
+        **of_servers(lambda w: study.served_for(w.evolution), mem_mb=1000, runtime=480),
     params:
         settings=lambda w: study.scratch_settings(w.evolution).dump(),
         ledgers=lambda w, input: [f"--ledger {path}" for path in input.ledgers],

@@ -68,6 +68,9 @@ rule seeds_audit:
         "mmevol seeds audit --settings {params.settings:q} --records {input} {params.images} --out {params.out} > {log} 2>&1"
 
 
+curating = study.served(study.seeds.curate.endpoint if study.seeds.curate else None)
+
+
 rule seeds_curate:
     input:
         f"{R}/seeds/audited/{{shard}}.parquet",
@@ -80,9 +83,9 @@ rule seeds_curate:
         f"{timings}/seeds_curate/{{shard}}.tsv"
     conda:
         "../../envs/base.yaml"
+    threads: 1 + sum(server.cpus for server in curating)
     resources:
-        mem_mb=lambda w, attempt: 1000 * attempt,
-        runtime=lambda w, attempt: 240 * attempt,
+        **of_servers(lambda w: curating, mem_mb=1000, runtime=240),
     params:
         settings=lambda w: study.curate_settings().dump(),
     message:

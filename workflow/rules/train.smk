@@ -1,7 +1,7 @@
 # Room 3: a model is made (base), its tower warmed, aligned on captions (pretrain), and trained on a mixture (finetune).
 
 t = f"{R}/train"
-TRAIN_MB = 3000  # a tiny model; a full-size backbone asks for more below
+TRAIN_MB = 3000  # PyTorch, a tiny model and its samples
 
 
 rule train_base:
@@ -15,6 +15,8 @@ rule train_base:
         f"{timings}/train_base/{{backbone}}.tsv"
     conda:
         "../../envs/train-gpu.yaml"
+    container:
+        gpu_image
     resources:
         mem_mb=TRAIN_MB,
         runtime=30,
@@ -40,6 +42,8 @@ rule train_warm_tower:
         f"{timings}/train_warm_tower/{{backbone}}.tsv"
     conda:
         "../../envs/train-gpu.yaml"
+    container:
+        gpu_image
     threads: lambda w: study.train.backbones[w.backbone].warm_tower.threads
     resources:
         mem_mb=TRAIN_MB,
@@ -71,10 +75,11 @@ rule train_pretrain:
         f"{timings}/train_pretrain/{{backbone}}.tsv"
     conda:
         "../../envs/train-gpu.yaml"
-    threads: lambda w: study.train.backbones[w.backbone].pretrain.threads
+    container:
+        gpu_image
+    threads: lambda w: study.cores(w.backbone, "pretrain")
     resources:
-        mem_mb=lambda w, attempt: TRAIN_MB * attempt,
-        runtime=lambda w, attempt: 480 * attempt,
+        **of_machines(lambda w: study.train.backbones[w.backbone].machines.pretrain),
     params:
         settings=lambda w: study.pretrain_settings(w.backbone).dump(),
         base=subpath(input.base, parent=True),
@@ -88,7 +93,8 @@ rule train_pretrain:
         "{wildcards.backbone}: stage 1, aligning on captions"
     shell:
         "mmevol train pretrain --settings {params.settings:q} --base {params.base} {params.tower}"
-        " {params.shards} {params.images} --out {params.out} > {log} 2>&1"
+        " {params.shards} {params.images} --nodes {resources.nodes} --processes {resources.processes} --cores {threads}"
+        " --out {params.out} > {log} 2>&1"
 
 
 rule train_mixture:
@@ -107,6 +113,8 @@ rule train_mixture:
         f"{timings}/train_mixture/{{mixture}}.tsv"
     conda:
         "../../envs/train-gpu.yaml"
+    container:
+        gpu_image
     resources:
         mem_mb=lambda w, attempt: TRAIN_MB * attempt,
         runtime=lambda w, attempt: 60 * attempt,
@@ -143,10 +151,11 @@ rule train_finetune:
         f"{timings}/train_finetune/{{arm}}.{{seed}}.tsv"
     conda:
         "../../envs/train-gpu.yaml"
-    threads: lambda w: study.backbone(w.arm).finetune.threads
+    container:
+        gpu_image
+    threads: lambda w: study.cores(study.train.arms[w.arm].backbone, "finetune")
     resources:
-        mem_mb=lambda w, attempt: TRAIN_MB * attempt,
-        runtime=lambda w, attempt: 1440 * attempt,
+        **of_machines(lambda w: study.backbone(w.arm).machines.finetune),
     params:
         settings=lambda w: study.finetune_settings(w.arm, int(w.seed)).dump(),
         base=subpath(input.base, parent=True),
@@ -171,7 +180,8 @@ rule train_finetune:
     shell:
         "mmevol train finetune --settings {params.settings:q} --base {params.base} {params.tower}"
         " {params.pretrained} --mixture {params.mixture} --target {params.target} {params.shards} {params.evolved}"
-        " {params.images} --out {params.out} > {log} 2>&1"
+        " {params.images} --nodes {resources.nodes} --processes {resources.processes} --cores {threads}"
+        " --out {params.out} > {log} 2>&1"
 
 
 rule pretrain:

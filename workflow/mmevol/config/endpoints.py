@@ -1,5 +1,6 @@
 """Endpoints: which model answers (identity, part of every reply's key) and how it is reached (a fact of the run)."""
 
+from string import Template
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -152,11 +153,40 @@ class Batch(Section):
     )
 
 
+class Serve(Section):
+    """A server of your own that jobs start on the machine that they run on, share, and stop when nobody uses it any longer."""
+
+    command: str = Field(
+        description="its command line, without a shell, to listen on 127.0.0.1; `$model`, `$revision`, `$port`, `$gpus` (those of "
+        "the allocation) and `$python` are filled in, `$$` is a dollar"
+    )
+    token_env: str | None = Field(
+        default=None, description="variable in which it takes the key that clients must send: VLLM_API_KEY"
+    )
+    gpus: int = Field(default=1, ge=0, description="that a job asks for; 0: it runs on the CPU")
+    cpus: int = Field(default=4, gt=0, description="cores that a job asks for, beside its own")
+    mem_gb: float = Field(default=32, gt=0, description="that a job asks for, beside its own")
+    ready: float = Field(default=900, gt=0, description="seconds that a job waits until it answers")
+    idle: float = Field(default=120, ge=0, description="seconds that it is kept for the next job")
+
+    @field_validator("command")
+    @classmethod
+    def _known(cls, command: str) -> str:
+        names, known = Template(command).get_identifiers(), {"model", "revision", "port", "gpus", "python"}
+        if not Template(command).is_valid() or set(names) - known or "port" not in names:
+            raise ValueError("a command with $port; besides it may hold $model, $revision, $gpus, $python")
+        return command
+
+
 class Connection(Section):
     """How an endpoint is reached: changes no data and triggers no rerun."""
 
     launch: Literal["embedded"] | None = Field(
         default=None, description="`embedded` starts the project's own teacher, on loopback, for the life of a job"
+    )
+    serve: Serve | None = Field(
+        default=None,
+        description="starts this server where the jobs run, once for all that run at once, in place of `base_url`",
     )
     mode: Literal["online", "batch"] = Field(
         default="online", description="`batch` sends files of requests and waits: slower, at a part of the price"
@@ -219,8 +249,10 @@ class Endpoint(Identity, Connection):
 
     @model_validator(mode="after")
     def _reachable(self) -> "Endpoint":
-        if (self.launch is None) == (self.base_url is None):
-            raise ValueError("give exactly one of launch: embedded and base_url: https://…/v1")
+        if sum(way is not None for way in (self.launch, self.base_url, self.serve)) != 1:
+            raise ValueError("give exactly one of launch: embedded, base_url: https://…/v1 and serve")
+        if self.serve and (self.mode == "batch" or self.api_key_env):
+            raise ValueError("serve goes without mode: batch, and makes its key itself (serve.token_env)")
         if self.faults and self.launch != "embedded":
             raise ValueError("faults belong to launch: embedded only")
         if (self.images == "url") != (self.images_base_url is not None):
@@ -232,7 +264,7 @@ class Endpoint(Identity, Connection):
         known = {k: v for k, v in self.model_dump(exclude_defaults=True).items() if k in Identity.model_fields}
         if self.faults and self.faults != Faults():
             known["model"] = f"{self.model}+faults.{digest(self.faults.dump())[:8]}"
-        if self.base_url and "provider" not in known:
+        if self.launch is None and "provider" not in known:
             known["provider"] = "openai-compatible"
         return Identity(**known)
 

@@ -81,6 +81,14 @@ class Evaluate(Section):
     blind: list[Name] = Field(default=[], description="arms that are also measured with the pictures greyed out")
     batch: int = Field(default=64, gt=0, description="rows that are answered together; less where memory is short")
     threads: int = Field(default=1, gt=0, description="CPU threads of a predict job")
+    chunks: int = Field(
+        default=1, gt=0, description="jobs that share an arm's rows; more than 1 where GPUs are many and hours few"
+    )
+    gpus: int = Field(default=0, ge=0, le=1, description="of a predict job; 1 for a full-size model, 0: on the CPU")
+    mem_gb: float = Field(default=3, gt=0, description="of a predict job, times the attempt")
+    hours: float = Field(
+        default=8, gt=0, description="of a predict job, times the attempt; it goes on where it was cut"
+    )
     prompts: Literal["plain", "reference"] = Field(
         default="plain", description="each benchmark's own, or the reference wrapper's"
     )

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -26,7 +27,7 @@ from mmevol.config.commands import (
     sft_name,
     target_mixture,
 )
-from mmevol.config.endpoints import Endpoint, Identity
+from mmevol.config.endpoints import Endpoint, Identity, Serve
 from mmevol.config.evaluate import BENCHMARKS, Evaluate
 from mmevol.config.evolve import Evolve
 from mmevol.config.publish import Publish
@@ -197,6 +198,12 @@ class Study(Section):
         """The backbone of an arm."""
         return self.train.backbones[self.train.arms[arm].backbone]
 
+    def cores(self, backbone: str, stage: Literal["pretrain", "finetune"]) -> int:
+        """CPU cores of each machine that a stage of a backbone runs on."""
+        b = self.train.backbones[backbone]
+        cores: int = getattr(b.machines, stage).cores(getattr(b, stage))
+        return cores
+
     def pretrained_backbones(self) -> list[str]:
         """The backbones that have a stage 1."""
         return [name for name, b in self.train.backbones.items() if b.pretrain_on]
@@ -258,6 +265,17 @@ class Study(Section):
     def identity(self, endpoint: str) -> Identity:
         """What of an endpoint shapes its answers."""
         return self.endpoints[endpoint].identity()
+
+    def served(self, *endpoints: str | None) -> list[Serve]:
+        """The servers that a job starts where it runs, of the endpoints that it asks."""
+        found = {s.command: s for name in endpoints if name and (s := self.endpoints[name].serve)}
+        return list(found.values())
+
+    def served_for(self, evolution: str) -> list[Serve]:
+        """The servers that a round of an evolution starts."""
+        e = self.evolve.evolutions[evolution]
+        second = e.judge.second.endpoint if e.judge and e.judge.second else None
+        return self.served(e.endpoint, e.judge.endpoint if e.judge else None, second)
 
     def run(self) -> Run:
         """The facts of a run that commands are handed; this process is the Snakemake that starts them."""

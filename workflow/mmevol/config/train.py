@@ -1,5 +1,6 @@
 """The train section of a study: backbones, recipes, mixtures and arms."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -163,6 +164,79 @@ class WarmTower(Section):
     threads: int = Field(default=1, gt=0, description="CPU threads; another number adds up in another order")
 
 
+# ----------------------------------------------------------------------------------------------------------------- machines
+
+
+class Machines(Section):
+    """What a stage runs on. A fact of the run: on any number of processes it takes the same steps on the same samples, and only
+    the order differs in which sums add up. The recipe's batch is divided by processes; what is left is accumulated."""
+
+    nodes: Count = Field(default=1, description="machines; with more than one, `srun` starts a launcher on each")
+    gpus: int = Field(default=0, ge=0, description="of each machine, with a process each; 0: on the CPU")
+    tasks: Count = Field(default=1, description="processes of each machine where `gpus` is 0")
+    cpus: Count = Field(default=1, description="cores of a process; its `threads` where those are more")
+    mem_gb: Factor = Field(default=3, description="of a process; on CPUs times the attempt")
+    hours: Factor = Field(
+        default=2, description="asked for; on CPUs times the attempt. A run goes on from its checkpoint"
+    )
+
+    @property
+    def processes(self) -> int:
+        """Of each machine."""
+        return self.gpus or self.tasks
+
+    @property
+    def world(self) -> int:
+        """Processes of all machines."""
+        return self.nodes * self.processes
+
+    def cores(self, recipe: Recipe) -> int:
+        """Of each machine."""
+        return self.processes * max(self.cpus, recipe.threads)
+
+    def mem_mb(self, attempt: int) -> int:
+        """Of each machine. GPU nodes are taken whole, so no attempt asks for more than they have."""
+        return math.ceil(1000 * self.mem_gb * self.processes * (1 if self.gpus else attempt))
+
+    def runtime(self, attempt: int) -> int:
+        """Minutes. Partitions with GPUs have a limit, and a run that was cut goes on, so no attempt asks for more."""
+        return math.ceil(60 * self.hours * (1 if self.gpus else attempt))
+
+
+class Stages(Section):
+    """What each stage of a backbone runs on."""
+
+    pretrain: Machines = Machines()
+    finetune: Machines = Machines()
+
+
+class GpuNode(Machines):
+    """A node as the reference used it: 8 GPUs, which hold a full-size model with all of its states."""
+
+    gpus: int = Field(default=8, ge=0)
+    cpus: Count = 8
+    mem_gb: Factor = 60
+    hours: Factor = 24
+
+
+class PublishedStages(Stages):
+    """One node with 8 GPUs a stage."""
+
+    pretrain: GpuNode = GpuNode(hours=8)
+    finetune: GpuNode = GpuNode()
+
+
+def _divided(backbone: "TinyBackbone | PublishedBackbone") -> None:
+    """Raises `ValueError` where a stage's batch is no multiple of what all of its processes take at a time."""
+    for stage in ("pretrain", "finetune"):
+        recipe, machines = getattr(backbone, stage), getattr(backbone.machines, stage)
+        if recipe.batch % (recipe.per_device * machines.world):
+            raise ValueError(
+                f"{stage}: batch {recipe.batch} does not divide over {machines.world} processes with {recipe.per_device} "
+                "samples each: change per_device or machines"
+            )
+
+
 # ------------------------------------------------------------------------------------------------------------ study section
 
 
@@ -175,6 +249,12 @@ class TinyBackbone(Section):
     pretrain_on: Literal["captions"] | None = Field(default="captions", description="null: no stage 1")
     pretrain: TinyPretrain = TinyPretrain()
     finetune: TinyFinetune = TinyFinetune()
+    machines: Stages = Stages()
+
+    @model_validator(mode="after")
+    def _divides(self) -> "TinyBackbone":
+        _divided(self)
+        return self
 
 
 class PublishedBackbone(Section):
@@ -185,6 +265,12 @@ class PublishedBackbone(Section):
     pretrain_on: Literal["captions"] | None = Field(default="captions", description="null: no stage 1")
     pretrain: PublishedPretrain = PublishedPretrain()
     finetune: PublishedFinetune = PublishedFinetune()
+    machines: PublishedStages = PublishedStages()
+
+    @model_validator(mode="after")
+    def _divides(self) -> "PublishedBackbone":
+        _divided(self)
+        return self
 
 
 Backbone = Annotated[TinyBackbone | PublishedBackbone, Field(discriminator="kind")]

@@ -22,6 +22,7 @@ from mmevol.endpoint.embedded import EmbeddedTeacher
 from mmevol.endpoint.limits import Sent
 from mmevol.endpoint.prompt import inlined
 from mmevol.endpoint.response import Answer, filtered, read_answer, retry_after
+from mmevol.endpoint.serving import Served, Unserved
 from mmevol.endpoint.usage import Usage
 from mmevol.records import BadInput
 
@@ -63,7 +64,7 @@ class Client:
     def __init__(self, name: str, identity: Identity, connection: Connection, job: "Clients") -> None:
         self.name, self.identity, self.connection, self.job = name, identity, connection, job
         self.usage = Usage()
-        self._teacher: EmbeddedTeacher | None = None
+        self._server: EmbeddedTeacher | Served | None = None
         self._session: aiohttp.ClientSession | None = None
         self._starting = asyncio.Lock()
         self.limiter = job.limiter(identity, connection)
@@ -207,7 +208,7 @@ class Client:
         return content.replace(self._token.encode(), b"***") if self._token else content
 
     def _base(self) -> str:
-        base = self._teacher.base_url if self._teacher else self.connection.base_url
+        base = self._server.base_url if self._server else self.connection.base_url
         assert base
         return base.rstrip("/")
 
@@ -217,14 +218,14 @@ class Client:
         return url.update_query({"api-version": version}) if version else url
 
     async def _start(self) -> None:
-        """Start the embedded teacher or look whether the endpoint is there; once, before the first request."""
+        """Start the server that is started for jobs, or look whether the endpoint is there; once, before the first request."""
         async with self._starting:
             if self._session:
                 return
             token = self._key()
-            if self.connection.launch == "embedded":
-                self._teacher = await self.job.teacher(self.identity, self.connection)
-                token = self._teacher.token
+            if self.connection.base_url is None:
+                self._server = await self._started()
+                token = self._server.token
             name = self.connection.api_key_header
             key = {name: f"Bearer {token}" if name == "Authorization" else token} if token else {}
             headers = {"Content-Type": "application/json"} | key
@@ -241,6 +242,15 @@ class Client:
                 await session.close()
                 raise
             self._session, self._token, self._chat = session, token, self._url("/chat/completions")
+
+    async def _started(self) -> EmbeddedTeacher | Served:
+        """The server of this job, or of all jobs on this machine, once it answers."""
+        try:
+            return await self.job.server(self.identity, self.connection)
+        except FileNotFoundError as error:
+            raise self._bad("serve.command", f"no {error}", "a program on PATH", "mend the command or PATH") from None
+        except Unserved as error:
+            raise Outage(f"endpoint {self.name}: the server did not come up: {error}") from None
 
     def _key(self) -> str | None:
         """The key from the environment. Raises `BadInput` where it is missing or would travel in the clear."""

@@ -17,6 +17,7 @@ from mmevol.endpoint.budget import NOTHING, spent_before
 from mmevol.endpoint.client import Client, Outage
 from mmevol.endpoint.embedded import EmbeddedTeacher
 from mmevol.endpoint.limits import Limiter
+from mmevol.endpoint.serving import Served
 from mmevol.endpoint.usage import Runs
 from mmevol.progress import Heartbeat
 from mmevol.records import BadInput, canonical
@@ -32,7 +33,7 @@ TICK = 2.0
 
 
 class Clients:
-    """The endpoints of one job: they share a budget and, where the study asks for it, one embedded teacher."""
+    """The endpoints of one job: they share a budget, and a server where the study has one started."""
 
     def __init__(self, run: Run, shards: int = 1, *, usage: Path | None = None, beat: Heartbeat | None = None) -> None:
         """`usage`: the file that says what the job cost; `beat`: told the same while it goes on."""
@@ -44,7 +45,7 @@ class Clients:
         self._runs, self._beat = Runs(usage) if usage else None, beat
         self._began = time.monotonic()
         self._limiters: dict[str, Limiter] = {}
-        self._teachers: dict[str, EmbeddedTeacher] = {}
+        self._servers: dict[str, EmbeddedTeacher | Served] = {}
         self._starting = asyncio.Lock()
         self._ticking: asyncio.Task[None] | None = None
         self._collects = gc.get_threshold()
@@ -74,8 +75,8 @@ class Clients:
         await self.connector.close()
         for limiter in self._limiters.values():
             limiter.close()
-        for teacher in self._teachers.values():
-            teacher.stop()
+        for server in self._servers.values():
+            server.stop()
         gc.unfreeze()
         gc.set_threshold(*self._collects)
         self._tell(kind.__name__ if kind else "done")
@@ -95,9 +96,10 @@ class Clients:
     def limiter(self, identity: Identity, connection: Connection) -> Limiter:
         """What paces an endpoint: one for all that name the same server, model and limits."""
         c = connection
-        same = canonical([c.base_url, identity.model, c.api_key_env, c.concurrency, c.limits.model_dump()])
+        where = c.base_url or (c.serve and c.serve.command)
+        same = canonical([where, identity.model, c.api_key_env, c.concurrency, c.limits.model_dump()])
         if same not in self._limiters:
-            self._limiters[same] = Limiter(c, same if c.base_url else None, identity.max_tokens)
+            self._limiters[same] = Limiter(c, same if where else None, identity.max_tokens)
         return self._limiters[same]
 
     def client(self, name: str, identity: Identity) -> Client:
@@ -114,14 +116,19 @@ class Clients:
         self.clients.append(client)
         return client
 
-    async def teacher(self, identity: Identity, connection: Connection) -> EmbeddedTeacher:
-        """The embedded teacher of a model, started when first needed."""
+    async def server(self, identity: Identity, connection: Connection) -> EmbeddedTeacher | Served:
+        """The embedded teacher of a model, or the server that the study has started for it; when first needed."""
         async with self._starting:
-            if identity.model not in self._teachers:
-                teacher = EmbeddedTeacher(identity, connection)
-                await asyncio.to_thread(teacher.start)
-                self._teachers[identity.model] = teacher
-            return self._teachers[identity.model]
+            if identity.model not in self._servers:
+                if connection.serve:
+                    served = Served(identity, connection, self.run)
+                    await served.start()
+                    self._servers[identity.model] = served
+                else:
+                    teacher = EmbeddedTeacher(identity, connection)
+                    await asyncio.to_thread(teacher.start)
+                    self._servers[identity.model] = teacher
+            return self._servers[identity.model]
 
     def facts(self) -> dict[str, Any]:
         """What was asked and spent so far, for the progress line."""

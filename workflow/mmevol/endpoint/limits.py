@@ -43,6 +43,18 @@ def folder() -> Path:
     return (memory if memory.is_dir() else Path(tempfile.gettempdir())) / f"mmevol-{os.getuid()}"
 
 
+def living(marks: Path) -> int:
+    """How many of the marks in a folder are of processes that live; the others are removed."""
+    found = 0
+    for mark in marks.iterdir():
+        pid, start, _ = mark.name.split(".")
+        if alive_here(int(pid), start):
+            found += 1
+        else:
+            mark.unlink(missing_ok=True)
+    return found
+
+
 class Mark:
     """One job among those that ask an endpoint from this machine."""
 
@@ -54,14 +66,7 @@ class Mark:
 
     def sharers(self) -> int:
         """How many living jobs ask, this one included."""
-        living = 0
-        for mark in self.path.parent.iterdir():
-            pid, start, _ = mark.name.split(".")
-            if alive_here(int(pid), start):
-                living += 1
-            else:
-                mark.unlink(missing_ok=True)
-        return max(1, living)
+        return max(1, living(self.path.parent))
 
     def remove(self) -> None:
         """Give the share back."""

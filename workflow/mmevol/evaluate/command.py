@@ -52,13 +52,35 @@ def predict_command(
     model: Annotated[Path, typer.Option("--model")],
     data: Annotated[Path, typer.Option("--data", help="folder that holds a folder a benchmark")],
     out: Out,
+    part: Annotated[
+        tuple[int, int] | None,
+        typer.Option("--part", help="I N: of the rows every N-th, from number I on; see `gather`"),
+    ] = None,
     run: RunText = "{}",
 ) -> None:
-    """Answer all benchmarks with one trained model."""
+    """Answer all benchmarks, or a part of their rows, with one trained model."""
     from mmevol.config.commands import PredictSettings
-    from mmevol.evaluate.predict import predict
+    from mmevol.evaluate.predict import predict, predict_part
 
-    predict(parsed(PredictSettings, settings, "--settings"), run=started(run), model=model, data=data, out=out)
+    of, facts = parsed(PredictSettings, settings, "--settings"), started(run)
+    if part is None:
+        predict(of, run=facts, model=model, data=data, out=out)
+    else:
+        predict_part(of, run=facts, model=model, data=data, part=part[0], parts=part[1], out=out)
+
+
+@app.command("gather")
+def gather_command(
+    settings: SettingsText,
+    data: Annotated[Path, typer.Option("--data", help="folder that holds a folder a benchmark")],
+    part: Annotated[list[Path], typer.Option("--part", help="what `predict --part` wrote, once a part")],
+    out: Out,
+) -> None:
+    """Put the parts of a model's answers together."""
+    from mmevol.config.commands import PredictSettings
+    from mmevol.evaluate.predict import gather
+
+    gather(parsed(PredictSettings, settings, "--settings"), data=data, parts=part, out=out)
 
 
 app.command("score")(score_command)

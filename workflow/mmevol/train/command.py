@@ -12,6 +12,11 @@ app = typer.Typer(no_args_is_help=True, help="Train: tokenizer, tower, projector
 Base = Annotated[Path, typer.Option("--base")]
 Tower = Annotated[Path | None, typer.Option("--tower", help="folder of the warmed tower")]
 ImagesRoot = Annotated[Path | None, typer.Option("--images-root", help="none: a study without pictures")]
+Nodes = Annotated[int, typer.Option("--nodes", min=1, help="machines of this Slurm allocation")]
+Processes = Annotated[
+    int, typer.Option("--processes", min=1, help="of each machine, with a GPU each where there are GPUs")
+]
+Cores = Annotated[int, typer.Option("--cores", min=1, help="of each machine, where there are several")]
 Evolved = Annotated[list[str], typer.Option("--evolved", help="EVOLUTION=evolved.parquet, once an evolution")]
 
 
@@ -50,12 +55,17 @@ def pretrain_command(
     out: Out,
     tower: Tower = None,
     images_root: ImagesRoot = None,
+    nodes: Nodes = 1,
+    processes: Processes = 1,
+    cores: Cores = 1,
     run: RunText = "{}",
 ) -> None:
     """Stage 1: align on captions."""
     from mmevol.config.commands import PretrainSettings
+    from mmevol.train.launch import spread
     from mmevol.train.pretrain import pretrain
 
+    spread(nodes, processes, cores)
     of = parsed(PretrainSettings, settings, "--settings")
     pretrain(of, run=started(run), base=base, tower=tower, shards=shard_file, images_root=images_root, out=out)
 
@@ -89,12 +99,17 @@ def finetune_command(
     pretrained: Annotated[Path | None, typer.Option("--pretrained")] = None,
     evolved: Evolved = [],  # noqa: B006
     images_root: ImagesRoot = None,
+    nodes: Nodes = 1,
+    processes: Processes = 1,
+    cores: Cores = 1,
     run: RunText = "{}",
 ) -> None:
     """Stage 2: train an arm."""
     from mmevol.config.commands import FinetuneSettings
     from mmevol.train.finetune import finetune
+    from mmevol.train.launch import spread
 
+    spread(nodes, processes, cores)
     finetune(
         parsed(FinetuneSettings, settings, "--settings"),
         run=started(run),

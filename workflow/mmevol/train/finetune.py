@@ -9,6 +9,7 @@ from mmevol.config.commands import FinetuneSettings
 from mmevol.records import digest
 from mmevol.store import write_json
 from mmevol.train.backbone import base_model, load_base, load_processor, read_manifest
+from mmevol.train.launch import is_main, join
 from mmevol.train.mixture import conversations
 from mmevol.train.pretrain import load_trained, unchanged
 from mmevol.train.samples import Encoder, encode_all
@@ -41,10 +42,9 @@ def finetune(
     identity = digest(settings.dump(), stats["digest"], tokens, *parts)
     if unchanged(out, identity):
         return
-    from mmevol.train.recipe import deterministic, dtype, is_main, launch
-
-    launch()
+    join()
     from mmevol.train.collate import Collator, Pictures
+    from mmevol.train.recipe import deterministic, dtype
     from mmevol.train.trainer import State, train
 
     recipe = settings.recipe

@@ -9,6 +9,7 @@ from mmevol.config.commands import PretrainSettings
 from mmevol.records import digest
 from mmevol.store import replacing, write_json
 from mmevol.train.backbone import base_model, load_base, load_processor, read_manifest
+from mmevol.train.launch import is_main, join
 from mmevol.train.samples import Conversation, Encoder, encode_all, picture_of, read_seeds
 
 if TYPE_CHECKING:
@@ -43,12 +44,11 @@ def pretrain(
     )
     if unchanged(out, identity):
         return
-    from mmevol.train.recipe import deterministic, dtype, is_main, launch
-
-    launch()
+    join()
     from safetensors.torch import save_file
 
     from mmevol.train.collate import Collator, Pictures
+    from mmevol.train.recipe import deterministic, dtype
     from mmevol.train.trainer import State, train
 
     recipe = settings.recipe

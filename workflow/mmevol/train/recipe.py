@@ -1,16 +1,14 @@
 """A recipe at work: which parameters learn at which rate, the Trainer's arguments, DeepSpeed on GPUs and CPUs alike."""
 
-import atexit
 import os
 import random
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmevol.config.train import Checkpoints, Recipe
 from mmevol.records import digest
 from mmevol.train.backbone import MODULES, module_of
+from mmevol.train.launch import world
 
 if TYPE_CHECKING:
     import torch
@@ -69,37 +67,6 @@ def deepspeed_config(recipe: Recipe, parameters: int) -> dict[str, Any]:
     }
 
 
-def is_main() -> bool:
-    """Whether this process writes for all: the first of a distributed run, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def launch() -> None:
-    """Make this process ready for DeepSpeed: alone on a free port unless a launcher has set ranks; no compiled kernels on CPUs.
-
-    To be called before anything imports DeepSpeed. A build that was killed leaves a lock in the shared cache of extensions,
-    on which the next run hangs, hence a cache of our own; the shared-memory kernel would need a compiler. DeepSpeed
-    decorates an optimizer that is not used here for compilation, which alone takes seconds.
-    """
-    import torch
-
-    if "TORCH_EXTENSIONS_DIR" not in os.environ:
-        os.environ["TORCH_EXTENSIONS_DIR"] = extensions = tempfile.mkdtemp(prefix="mmevol-extensions-")
-        atexit.register(shutil.rmtree, extensions, ignore_errors=True)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if "RANK" not in os.environ:
-        # Port 0: the store takes a free one itself; a port that was looked up before could be another job's by then.
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-        os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-        import deepspeed
-        from deepspeed.runtime import compiler
-
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-        compiler.compile = lambda: compiler.dummy_decorator
-
-
 def deterministic(recipe: Recipe, *key: str | int) -> None:
     """Fix threads, seeds and algorithms, so that a run repeated on the same machine gives the same weights."""
     import numpy as np
@@ -121,23 +88,22 @@ def arguments(
 ) -> "TrainingArguments":
     """The Trainer's arguments for a run of `steps` optimizer steps with checkpoints in `out`.
 
-    Raises `ValueError` where the batch does not divide over devices.
+    Raises `ValueError` where the batch does not divide over processes.
     """
     import torch
     from transformers import TrainingArguments
 
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if recipe.batch % (recipe.per_device * world):
+    if recipe.batch % (recipe.per_device * world()):
         raise ValueError(
-            f"batch {recipe.batch} does not divide over {world} devices with {recipe.per_device} samples each: "
-            "change per_device or the number of devices"
+            f"batch {recipe.batch} does not divide over {world()} processes with {recipe.per_device} samples each: "
+            "change per_device or the number of processes"
         )
     cpu = not torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(out),
         max_steps=steps,
         per_device_train_batch_size=recipe.per_device,
-        gradient_accumulation_steps=recipe.batch // (recipe.per_device * world),
+        gradient_accumulation_steps=recipe.batch // (recipe.per_device * world()),
         activation_checkpointing=recipe.gradient_checkpointing,
         learning_rate=max(r for m in MODULES if (r := getattr(recipe, m)) is not None),
         lr_scheduler_type="cosine",

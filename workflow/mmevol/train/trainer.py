@@ -17,9 +17,11 @@ from transformers.trainer_callback import PrinterCallback
 from mmevol.config import Run
 from mmevol.config.train import Recipe
 from mmevol.progress import Heartbeat
+from mmevol.records import BadInput
 from mmevol.store import write_json, write_text
 from mmevol.train.collate import Collator
-from mmevol.train.recipe import arguments, freeze, is_main, parameter_groups
+from mmevol.train.launch import is_main, world
+from mmevol.train.recipe import arguments, freeze, parameter_groups
 from mmevol.train.sampler import Order, Plan, plan
 from mmevol.train.samples import Sample
 
@@ -32,11 +34,15 @@ State = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run saw: optimizer steps, epochs of its samples, non-padding input tokens."""
+    """What a run saw: optimizer steps, epochs of its samples, non-padding input tokens; and how it took a step: samples of it
+    over all processes, processes, forward passes of each."""
 
     steps: int
     epochs: float
     tokens: int
+    batch: int
+    processes: int
+    accumulated: int
 
 
 class _Samples(torch.utils.data.Dataset[Sample]):
@@ -83,8 +89,10 @@ class _Watch(TrainerCallback):
         self.beat.advance(done, loss=round(logs["loss"], 4), tokens=self.plan.tokens[state.global_step - 1])
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        torch.distributed.barrier()  # a checkpoint is whole when every process has written its part
         if is_main():
-            write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE, {"run": self.identity})
+            mark = {"run": self.identity, "processes": world()}
+            write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE, mark)
 
 
 def train(
@@ -129,7 +137,10 @@ def train(
             recipe=recipe,
         )
         trainer.remove_callback(PrinterCallback)
-        found = resumable(out, identity)
+        if is_main():
+            sweep(out, identity)
+        torch.distributed.barrier()
+        found = resumable(out)
         trainer.train(resume_from_checkpoint=str(found) if found else None)
     state: State = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     model.config.use_cache = True
@@ -138,7 +149,8 @@ def train(
         write_losses(out / "loss.csv", trainer.state.log_history, order)
         for folder in out.glob("checkpoint-*"):
             shutil.rmtree(folder)
-    return Trained(len(order.steps), order.epochs[-1], order.tokens[-1])
+    accumulated = trainer.args.gradient_accumulation_steps
+    return Trained(len(order.steps), order.epochs[-1], order.tokens[-1], recipe.batch, world(), accumulated)
 
 
 def check_destination(model: LlavaNextForConditionalGeneration, out: Path, checkpoints: int) -> None:
@@ -157,16 +169,29 @@ def check_destination(model: LlavaNextForConditionalGeneration, out: Path, check
         raise OSError(f"{out}: {free / 2**30:.1f} GiB free, checkpoints and model take up to {needed / 2**30:.1f} GiB")
 
 
-def resumable(out: Path, identity: str) -> Path | None:
-    """The newest whole checkpoint in `out` of the run of this identity; all others, torn ones too, are deleted."""
-    own = []
+def sweep(out: Path, identity: str) -> None:
+    """Delete the checkpoints in `out` that are torn or another run's."""
     for folder in out.glob("checkpoint-*"):
         mark = folder / WHOLE
-        if mark.exists() and json.loads(mark.read_text())["run"] == identity:
-            own.append(folder)
-        elif is_main():
+        if not mark.exists() or json.loads(mark.read_text())["run"] != identity:
             shutil.rmtree(folder)
-    return max(own, key=lambda folder: int(folder.name.removeprefix("checkpoint-")), default=None)
+
+
+def resumable(out: Path) -> Path | None:
+    """The newest checkpoint in `out`, all of which are whole and this run's.
+
+    Raises `BadInput` where another number of processes wrote it: the optimizer's state is divided by them.
+    """
+    found = max(out.glob("checkpoint-*"), key=lambda folder: int(folder.name.removeprefix("checkpoint-")), default=None)
+    if found and (wrote := json.loads((found / WHOLE).read_text()).get("processes", 1)) != world():
+        raise BadInput(
+            file=str(found),
+            field="processes",
+            found=str(wrote),
+            expected=f"{world()}, as many as go on from it",
+            remedy=f"set the backbone's machines to {wrote} processes, or delete the folder's checkpoints to begin anew",
+        )
+    return found
 
 
 def write_losses(path: Path, log: list[dict[str, Any]], plan: Plan) -> None:

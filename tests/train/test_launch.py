@@ -123,7 +123,7 @@ def test_many_machines_meet_at_the_first(monkeypatch: pytest.MonkeyPatch) -> Non
     assert ran[0][:2] == ["srun", "--nodes=2"] and "--cpus-per-task=64" in ran[0]
     assert "--nproc-per-node=8" in ran[0] and "--rdzv-id=77" in ran[0]
     assert [part for part in ran[0] if part.startswith("--rdzv-endpoint=node3:")]
-    assert ran[0][-6:] == ["-m", "mmevol", "train", "finetune", "--nodes", "2"]
+    assert ran[0][-7:] == ["-m", "--", "mmevol", "train", "finetune", "--nodes", "2"]
 
 
 def test_a_batch_must_divide_over_all_processes() -> None:

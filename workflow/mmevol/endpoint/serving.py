@@ -145,6 +145,7 @@ def only(place: Path) -> Iterator[IO[str] | None]:
 
 def keep(place: Path, name: str, serve: Serve, identity: Identity, parent: tuple[int, str]) -> int:
     """Start the server, say where it is, and stop it when it is no longer used. Returns its exit code where it ended by itself."""
+    (place / "server.json").unlink(missing_ok=True)  # of a keeper that was killed
     token = secrets.token_hex(16)
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

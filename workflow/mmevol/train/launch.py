@@ -32,7 +32,8 @@ def spread(nodes: int, processes: int, cores: int) -> None:
             expected="a job of Slurm, which starts a launcher on each of its machines",
             remedy="run with --profile slurm, or set the backbone's machines to one node",
         )
-    command = [*launcher(nodes, processes, cores), "-m", "mmevol", *sys.argv[1:]]
+    # Behind "--" torchrun takes no option of ours for an abbreviation of its own.
+    command = [*launcher(nodes, processes, cores), "-m", "--", "mmevol", *sys.argv[1:]]
     os.execvp(command[0], command)
 
 

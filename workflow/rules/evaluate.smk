@@ -18,7 +18,7 @@ rule evaluate_heldout:
         mem_mb=1000,
         runtime=20,
     params:
-        settings=lambda w: study.heldout_settings(w.benchmark).dump(),
+        settings=lambda w: dumped(study.heldout_settings, w.benchmark),
         images=study.images_root,
         out=subpath(output[0], parent=True),
     message:
@@ -80,7 +80,7 @@ rule evaluate_predict:
         mem_mb=lambda w, attempt: round(1000 * study.evaluate.mem_gb * attempt),
         runtime=lambda w, attempt: round(60 * study.evaluate.hours * attempt),
     params:
-        settings=lambda w: study.predict_settings(w.arm).dump(),
+        settings=lambda w: dumped(study.predict_settings, w.arm),
         model=subpath(input.model, parent=True),
         data=Path(study.benchmark_data("_")).parent,
         out=f"{v}/{{arm}}/seed_{{seed}}",
@@ -113,7 +113,7 @@ if chunks > 1:
             mem_mb=lambda w, attempt: 2000 * attempt,
             runtime=30,
         params:
-            settings=lambda w: study.predict_settings(w.arm).dump(),
+            settings=lambda w: dumped(study.predict_settings, w.arm),
             data=Path(study.benchmark_data("_")).parent,
             parts=lambda w, input: [f"--part {path}" for path in input.parts],
             out=f"{v}/{{arm}}/seed_{{seed}}",
@@ -124,7 +124,7 @@ if chunks > 1:
             " --out {params.out} > {log} 2>&1"
 
 
-judging = study.served(study.evaluate.judge)
+judging = (lambda w: study.served(study.evaluate.judge)) if SERVED else None
 
 
 rule evaluate_score:
@@ -148,11 +148,11 @@ rule evaluate_score:
         rules="mmevol|vlmevalkit-head|authors",
     conda:
         "../../envs/base.yaml"
-    threads: 1 + sum(server.cpus for server in judging)
+    threads: cores(judging)
     resources:
-        **of_servers(lambda w: judging, mem_mb=1000, runtime=120),
+        **of_servers(judging, mem_mb=1000, runtime=120),
     params:
-        judge=lambda w: study.judge_settings().dump() if study.evaluate.judge else "",
+        judge=lambda w: dumped(study.judge_settings) if study.evaluate.judge else "",
         data=subpath(input.data, parent=True),
         version=1,
     message:

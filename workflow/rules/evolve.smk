@@ -1,6 +1,7 @@
 # Room 2: each round asks (an endpoint, no threshold) and eliminates (thresholds, no endpoint). Shards never wait for each other.
 
 e = f"{R}/evolve/{{evolution}}"
+serving = (lambda w: study.served_for(w.evolution)) if SERVED else None
 
 
 rule evolve_judge_seeds:
@@ -19,11 +20,11 @@ rule evolve_judge_seeds:
         f"{timings}/evolve_judge_seeds/{{evolution}}.{{shard}}.tsv"
     conda:
         "../../envs/base.yaml"
-    threads: lambda w: 1 + sum(server.cpus for server in study.served_for(w.evolution))
+    threads: cores(serving)
     resources:
-        **of_servers(lambda w: study.served_for(w.evolution), mem_mb=1000, runtime=240),
+        **of_servers(serving, mem_mb=1000, runtime=240),
     params:
-        settings=lambda w: study.ask_settings(w.evolution, 0).dump(),
+        settings=lambda w: dumped(study.ask_settings, w.evolution, 0),
         taken=lambda w, input: f"--frontier {input.taken}" if input.taken else "",
     message:
         "{wildcards.evolution}: judging the seeds (shard {wildcards.shard})"
@@ -51,11 +52,11 @@ rule evolve_ask:
         round="[1-9][0-9]*",
     conda:
         "../../envs/base.yaml"
-    threads: lambda w: 1 + sum(server.cpus for server in study.served_for(w.evolution))
+    threads: cores(serving)
     resources:
-        **of_servers(lambda w: study.served_for(w.evolution), mem_mb=1000, runtime=480),
+        **of_servers(serving, mem_mb=1000, runtime=480),
     params:
-        settings=lambda w: study.ask_settings(w.evolution, int(w.round)).dump(),
+        settings=lambda w: dumped(study.ask_settings, w.evolution, int(w.round)),
         frontier=lambda w, input: (
             f"--frontier {input.frontier}" if input.frontier else ""
         ),
@@ -88,7 +89,7 @@ rule evolve_eliminate:
         mem_mb=lambda w, attempt: 1000 * attempt,
         runtime=lambda w, attempt: 30 * attempt,
     params:
-        settings=lambda w: study.eliminate_settings(w.evolution, int(w.round)).dump(),
+        settings=lambda w: dumped(study.eliminate_settings, w.evolution, int(w.round)),
         before=lambda w, input: f"--before {input.before}" if input.before else "",
     message:
         "{wildcards.evolution}, round {wildcards.round}: eliminating (shard {wildcards.shard})"
@@ -116,11 +117,11 @@ rule evolve_scratch:
         evolution="|".join(SCRATCH) or "none",
     conda:
         "../../envs/base.yaml"
-    threads: lambda w: 1 + sum(server.cpus for server in study.served_for(w.evolution))
+    threads: cores(serving)
     resources:
-        **of_servers(lambda w: study.served_for(w.evolution), mem_mb=1000, runtime=480),
+        **of_servers(serving, mem_mb=1000, runtime=480),
     params:
-        settings=lambda w: study.scratch_settings(w.evolution).dump(),
+        settings=lambda w: dumped(study.scratch_settings, w.evolution),
         ledgers=lambda w, input: [f"--ledger {path}" for path in input.ledgers],
     message:
         "{wildcards.evolution}: asking for fresh Q&A, as many calls as the evolution made (shard {wildcards.shard})"
@@ -202,7 +203,7 @@ rule evolve_dataset:
         mem_mb=lambda w, attempt: 2000 * attempt,
         runtime=lambda w, attempt: 120 * attempt,
     params:
-        settings=lambda w: study.dataset_settings(w.evolution).dump(),
+        settings=lambda w: dumped(study.dataset_settings, w.evolution),
         root=subpath(output.evolved, ancestor=4),
         out=subpath(output.evolved, parent=True),
     message:

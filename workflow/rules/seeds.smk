@@ -14,7 +14,7 @@ rule seeds_draw:
         mem_mb=500,
         runtime=10,
     params:
-        settings=lambda w: study.draw_settings().dump(),
+        settings=lambda w: dumped(study.draw_settings),
         images=study.images_root,
     message:
         "Drawing the demo's world"
@@ -59,7 +59,7 @@ rule seeds_audit:
         mem_mb=1000,
         runtime=lambda w, attempt: 60 * attempt,
     params:
-        settings=lambda w: study.audit_settings().dump(),
+        settings=lambda w: dumped(study.audit_settings),
         out=subpath(output.audit, parent=True),
         images=f"--images-root {study.images_root}" if study.images_root else "",
     message:
@@ -68,7 +68,7 @@ rule seeds_audit:
         "mmevol seeds audit --settings {params.settings:q} --records {input} {params.images} --out {params.out} > {log} 2>&1"
 
 
-curating = study.served(study.seeds.curate.endpoint if study.seeds.curate else None)
+curating = (lambda w: study.served(study.seeds.curate.endpoint)) if SERVED else None
 
 
 rule seeds_curate:
@@ -83,11 +83,11 @@ rule seeds_curate:
         f"{timings}/seeds_curate/{{shard}}.tsv"
     conda:
         "../../envs/base.yaml"
-    threads: 1 + sum(server.cpus for server in curating)
+    threads: cores(curating)
     resources:
-        **of_servers(lambda w: curating, mem_mb=1000, runtime=240),
+        **of_servers(curating, mem_mb=1000, runtime=240),
     params:
-        settings=lambda w: study.curate_settings().dump(),
+        settings=lambda w: dumped(study.curate_settings),
     message:
         "Asking for Q&A about the pictures that have only a caption (shard {wildcards.shard})"
     shell:

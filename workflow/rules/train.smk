@@ -21,7 +21,7 @@ rule train_base:
         mem_mb=TRAIN_MB,
         runtime=30,
     params:
-        settings=lambda w: study.base_settings(w.backbone).dump(),
+        settings=lambda w: dumped(study.base_settings, w.backbone),
         out=subpath(output[0], parent=True),
         shards=lambda w, input: [f"--shard-file {path}" for path in input.shards],
     message:
@@ -49,7 +49,7 @@ rule train_warm_tower:
         mem_mb=TRAIN_MB,
         runtime=30,
     params:
-        settings=lambda w: study.warm_tower_settings(w.backbone).dump(),
+        settings=lambda w: dumped(study.warm_tower_settings, w.backbone),
         base=subpath(input.base, parent=True),
         out=subpath(output[0], parent=True),
         shards=lambda w, input: [f"--shard-file {path}" for path in input.shards],
@@ -81,7 +81,7 @@ rule train_pretrain:
     resources:
         **of_machines(lambda w: study.train.backbones[w.backbone].machines.pretrain),
     params:
-        settings=lambda w: study.pretrain_settings(w.backbone).dump(),
+        settings=lambda w: dumped(study.pretrain_settings, w.backbone),
         base=subpath(input.base, parent=True),
         tower=lambda w, input: (
             f"--tower {Path(str(input.tower)).parent}" if input.tower else ""
@@ -119,7 +119,7 @@ rule train_mixture:
         mem_mb=lambda w, attempt: TRAIN_MB * attempt,
         runtime=lambda w, attempt: 60 * attempt,
     params:
-        settings=lambda w: study.mixture_settings(w.mixture).dump(),
+        settings=lambda w: dumped(study.mixture_settings, w.mixture),
         out=subpath(output[0], parent=True),
         shards=lambda w, input: [f"--shard-file {path}" for path in input.shards],
         evolved=lambda w, input: [
@@ -157,7 +157,7 @@ rule train_finetune:
     resources:
         **of_machines(lambda w: study.backbone(w.arm).machines.finetune),
     params:
-        settings=lambda w: study.finetune_settings(w.arm, int(w.seed)).dump(),
+        settings=lambda w: dumped(study.finetune_settings, w.arm, int(w.seed)),
         base=subpath(input.base, parent=True),
         tower=lambda w, input: (
             f"--tower {Path(str(input.tower)).parent}" if input.tower else ""

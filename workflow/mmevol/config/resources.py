@@ -29,10 +29,21 @@ def of_machines(of: Callable[[Any], Machines]) -> dict[str, Callable[..., int | 
     }
 
 
-def of_servers(of: Callable[[Any], list[Serve]], *, mem_mb: int, runtime: int) -> dict[str, Callable[..., int | None]]:
+Servers = Callable[[Any], list[Serve]] | None
+"""The servers that a job starts, by its wildcards; None where the study has no such endpoint, so that planning asks for none."""
+
+
+def of_servers(of: Servers, *, mem_mb: int, runtime: int) -> dict[str, Callable[..., int | None]]:
     """Resources of a rule that asks endpoints: its own `mem_mb` and minutes, times the attempt, and the servers that it starts."""
-    return {
+    times: dict[str, Callable[..., int | None]] = {"runtime": lambda w, attempt: runtime * attempt}
+    if of is None:
+        return times | {"mem_mb": lambda w, attempt: mem_mb * attempt}
+    return times | {
         "gpu": lambda w: sum(server.gpus for server in of(w)) or None,
         "mem_mb": lambda w, attempt: mem_mb * attempt + round(1000 * sum(server.mem_gb for server in of(w))),
-        "runtime": lambda w, attempt: runtime * attempt,
     }
+
+
+def cores(of: Servers) -> Callable[[Any], int] | int:
+    """Threads of such a rule: one, and those of the servers that it starts."""
+    return 1 if of is None else lambda w: 1 + sum(server.cpus for server in of(w))

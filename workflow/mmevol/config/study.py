@@ -2,6 +2,7 @@
 
 import os
 import socket
+from functools import cached_property
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -136,11 +137,16 @@ class Study(Section):
 
     def bucket_turn(self, evolution: str, round_: int, shard: int | str) -> list[str]:
         """Of the jobs that meet in a shard's buckets, the one before this one, unless the frontier says so already."""
-        order = [(name, r) for name in self.evolve.evolutions for r in self._asked(name)]
+        order = self._asking
         place = order.index((evolution, round_))
         if place == 0 or (round_ > 1 and order[place - 1] == (evolution, round_ - 1)):
             return []
         return [self.round_file(*order[place - 1], "candidates", shard)]
+
+    @cached_property
+    def _asking(self) -> list[tuple[str, int]]:
+        """Evolutions and rounds in the order in which a shard's jobs ask."""
+        return [(name, r) for name in self.evolve.evolutions for r in self._asked(name)]
 
     def _asked(self, evolution: str) -> list[int]:
         """The rounds of an evolution in the order in which a shard's jobs ask. The seeds are judged first, but with a target

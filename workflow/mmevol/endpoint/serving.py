@@ -53,7 +53,7 @@ class Served:
         self.base_url = self.token = ""
         mine = (os.getpid(), process_start(os.getpid()))
         self.parent = (run.parent, run.parent_start) if run.parent_host == socket.gethostname() else mine
-        self.name = digest("served", command(self.serve, identity, port=0), *map(str, self.parent))[:16]
+        self.name = digest("served", *command(self.serve, identity, port=0), *map(str, self.parent))[:16]
         self._mark: Mark | None = None
 
     async def start(self) -> None:
@@ -163,11 +163,12 @@ def keep(place: Path, name: str, serve: Serve, identity: Identity, parent: tuple
             preexec_fn=_die_with_keeper,
         )
     mine = {"pid": os.getpid(), "start": process_start(os.getpid())}
-    said = {"base_url": base_url, "token": token if serve.token_env else "", **mine}
+    key = token if serve.token_env else ""
+    said = {"base_url": base_url, "token": key, **mine}
     used = time.monotonic()
     try:
         while process.poll() is None:
-            if not (place / "server.json").exists() and answers(base_url, said["token"]):
+            if not (place / "server.json").exists() and answers(base_url, key):
                 write_json(place / "server.json", said)
             now, users = time.monotonic(), living(folder() / digest(name)[:16])
             gone = process_start(parent[0]) != parent[1]

@@ -9,34 +9,49 @@ import pytest
 from mmevol.config import Run
 from mmevol.config.commands import PredictSettings
 from mmevol.evaluate import predict as predicting
-from mmevol.evaluate.benchmarks import rows
-from mmevol.evaluate.predict import GREY, Question, gather, journal, predict, predict_part
+from mmevol.evaluate.benchmarks import GREY, rows
+from mmevol.evaluate.predict import gather, journal, predict, predict_part
+from mmevol.evaluate.prompts import SELECT
 from mmevol.train import generate
+from mmevol.train.generate import Item
+from mmevol.train.tokenizer import Chat
 
 
 class Model:
     """Stands for a trained model: answers with the number of the question, and dies when told to."""
 
     def __init__(self) -> None:
-        self.asked: list[Question] = []
+        self.asked: list[Item] = []
         self.beams: set[int] = set()
+        self.limits: set[int] = set()
+        self.grid = ""
         self.dies_after: int | None = None
 
-    def load(self, folder: Path, *, threads: int) -> tuple["Model", None]:
+    def load(self, folder: Path, *, threads: int, grid: str) -> tuple["Model", None]:
         assert threads == 1
+        self.grid = grid
         return self, None
 
     def answer(
-        self, model: "Model", _: None, items: Sequence[Question], *, max_new_tokens: int, batch: int, beams: int
+        self,
+        model: "Model",
+        _: None,
+        items: Sequence[Item],
+        *,
+        max_new_tokens: int,
+        batch: int,
+        beams: int,
+        chat: Chat | None,
     ) -> list[str]:
         assert model is self
         self.beams.add(beams)
+        self.limits.add(max_new_tokens)
         said = []
         for item in items:
             if self.dies_after is not None and len(self.asked) >= self.dies_after:
                 raise KeyboardInterrupt
             self.asked.append(item)
-            said.append(f"say {item[1]}")
+            said.append(f"say {item.question}")
         return said
 
 
@@ -45,6 +60,7 @@ def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Model:
     fake = Model()
     monkeypatch.setattr(generate, "load", fake.load)
     monkeypatch.setattr(generate, "answer", fake.answer)
+    monkeypatch.setattr(generate, "layout", lambda processor: "tiny")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "manifest.json").write_text("{}")
     return fake
@@ -69,7 +85,26 @@ def test_all_benchmarks_in_order(benchmarks: Path, tmp_path: Path, model: Model)
         assert lines(out / name / "predictions.jsonl") == wanted
         assert not journal(out / name).exists()
     assert model.beams == {1, 3}
-    assert all(len(pictures) == 1 for pictures, _ in model.asked)
+    assert all(len(item.images) == 1 for item in model.asked)
+    assert (model.limits, model.grid) == ({48}, "trained")
+
+
+def test_what_the_reference_does(benchmarks: Path, tmp_path: Path, model: Model) -> None:
+    names = ["MMStar", "POPE", "GQA", "MIA-Bench", "BLINK"]
+    out = run(benchmarks, tmp_path, names, prompts="reference", max_new_tokens=None, beams=3, grid="square")
+    assert (model.beams, model.limits, model.grid) == ({1, 3}, {1224, 1027, 1024}, "square")
+    for name in names:
+        wanted = [row.result(f"say {row.text}") for row in rows(name, benchmarks / name, "reference")]
+        assert lines(out / name / "predictions.jsonl") == wanted
+    several = [row.text for row in rows("BLINK", benchmarks / "BLINK", "reference") if len(row.pictures) > 1]
+    assert several and sorted(item.question for item in model.asked if item.system) == sorted(several)
+    assert {item.system for item in model.asked} == {"", SELECT}
+
+
+def test_questions_of_a_length_share_a_batch(benchmarks: Path, tmp_path: Path, model: Model) -> None:
+    run(benchmarks, tmp_path, ["POPE"])
+    lengths = [len(item.question) for item in model.asked]
+    assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
 
 
 def test_a_killed_job_goes_on(benchmarks: Path, tmp_path: Path, model: Model) -> None:
@@ -135,8 +170,8 @@ def test_another_model_does_not_go_on(benchmarks: Path, tmp_path: Path, model: M
 
 def test_blind_is_grey_and_of_the_same_size(benchmarks: Path, tmp_path: Path, model: Model) -> None:
     run(benchmarks, tmp_path, ["BLINK"])
-    seen = [(pictures[0].size, text) for pictures, text in model.asked]
+    seen = [(item.images[0].size, item.question) for item in model.asked]
     model.asked.clear()
     run(benchmarks, tmp_path, ["BLINK"], blind=True)
-    assert [(pictures[0].size, text) for pictures, text in model.asked] == seen
-    assert {tuple(color for _, color in pictures[0].getcolors()) for pictures, _ in model.asked} == {(GREY,)}  # type: ignore[union-attr]
+    assert [(item.images[0].size, item.question) for item in model.asked] == seen
+    assert {tuple(color for _, color in item.images[0].getcolors()) for item in model.asked} == {(GREY,)}  # type: ignore[union-attr]

@@ -1,7 +1,8 @@
 """What a model is asked: the training form for our own models, the reference's wording for parity."""
 
 import pytest
-from mmevol.evaluate.prompts import CHECK, SELECT, SHORT, STATED, prompt
+from mmevol.config import BENCHMARKS
+from mmevol.evaluate.prompts import CHECK, DIRECT, SELECT, SHORT, STATED, prompt, system, tokens
 from mmevol.records import QA, turns
 
 MCQ = {"question": "What is it?", "hint": "", "A": "cat", "B": "dog", "C": "", "D": "", "answer": "B"}
@@ -21,6 +22,9 @@ def test_mmmu() -> None:
     row = MCQ | {"question": "<image 1> What is it, beside <image 2>?"}
     assert prompt("MMMU_DEV_VAL", row, "reference") == (
         f"{SELECT}\nQuestion: image 1 What is it, beside image 2?\nOptions:\nA. cat\nB. dog\n{CHECK}"
+    )
+    assert prompt("MMMU_DEV_VAL", row, "reference", "qwen2") == (
+        f"{SELECT}\nQuestion: the first image What is it, beside the second image?\nOptions:\nA. cat\nB. dog\n{CHECK}"
     )
     assert prompt("MMMU_DEV_VAL", MCQ | {"question": "<image 1> What is it?"}, "plain").startswith(
         "What is it?\nA. cat"
@@ -50,3 +54,21 @@ def test_the_others() -> None:
         assert prompt(name, row, "plain") == "Q?"
     for style in ("plain", "reference"):
         assert prompt("MIA-Bench", {"instruction": "Do it."}, style) == "Do it."  # type: ignore[arg-type]
+
+
+def test_the_references_system_message_reaches_only_several_pictures() -> None:
+    assert system("BLINK", MCQ, 2, "reference") == SELECT
+    assert system("BLINK", {"question": "Q?"}, 2, "reference") == DIRECT
+    assert {system("BLINK", MCQ, n, style) for n, style in ((1, "reference"), (0, "reference"), (2, "plain"))} == {""}
+    assert {system(name, MCQ, 3, "reference") for name in ("MMMU_DEV_VAL", "MME", "POPE", "VQA_v2", "MIA-Bench")} == {
+        ""
+    }
+
+
+def test_the_references_limits() -> None:
+    limits = {name: tokens(name) for name in BENCHMARKS}
+    assert {n for n, limit in limits.items() if limit == 1224} == {
+        *("MMStar", "AI2D_TEST", "BLINK", "RealWorldQA", "MMMU_DEV_VAL")
+    }
+    assert {n for n, limit in limits.items() if limit == 1027} == {"MME", "POPE", "HallusionBench"}
+    assert set(limits.values()) == {1224, 1027, 1024}

@@ -12,12 +12,12 @@ def items(study: Study) -> list[Item]:
         return Image.open(study.images / f"{number:02d}.png")
 
     return [
-        ([picture(0)], "What color is the upper square?"),
-        ([picture(1)], "Which?"),
-        ([], "Is one more than two?"),
-        ([picture(2), picture(3)], "What differs?"),
-        ([picture(4)], "Is there an <image> or an <|end|>, and what is it that the upper one of them does?"),
-        ([picture(5).convert("L")], "Which?"),
+        Item([picture(0)], "What color is the upper square?"),
+        Item([picture(1)], "Which?"),
+        Item([], "Is one more than two?"),
+        Item([picture(2), picture(3)], "What differs?"),
+        Item([picture(4)], "Is there an <image> or an <|end|>, and what is it that the upper one of them does?"),
+        Item([picture(5).convert("L")], "Which?", system="Select a letter."),
     ]
 
 

@@ -291,6 +291,7 @@ Task = Literal[
     "extract_answer",
     "mia_score",
     "judge_answer",
+    "answer",
 ]
 
 
@@ -308,6 +309,7 @@ class Request(BaseModel):
     - ``judge``: qas, compare_with -> ``{"verdicts": [{"id", "improved", "difficulty", "faithful", "image_needed", "reason"}]}``
     - ``blind``: one Q&A without answer, no caption, no objects -> ``{"answers": [{"id", "answer"}]}``
     - benchmark judges: ``data`` as each needs -> ``{"reply": text}``
+    - ``answer``: a benchmark's question to a model that is measured; only kept so, it is sent as plain text
     """
 
     model_config = ConfigDict(extra="forbid")

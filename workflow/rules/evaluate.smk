@@ -48,7 +48,6 @@ rule evaluate_fetch:
         "mmevol evaluate fetch {wildcards.benchmark} --root {params.root:q} {params.options} --out {params.out} > {log} 2>&1"
 
 
-# One job an arm, since starting Python with torch costs more than answering a benchmark; or an arm's rows in several.
 predictions = expand(
     f"{v}/{{{{arm}}}}/seed_{{{{seed}}}}/{{benchmark}}/predictions.jsonl",
     benchmark=study.benchmarks,
@@ -57,9 +56,19 @@ chunks = study.evaluate.chunks
 piece = "" if chunks == 1 else ".{part}"
 
 
+def named(arms):
+    """A pattern for the wildcard of arms and models."""
+    return "|".join(sorted(set(arms))).replace(".", "[.]") or "none"
+
+
+local = named(study.answering("trained") + study.answering("folder"))
+
+
+# One job an arm, since starting Python with torch costs more than answering a benchmark; or an arm's rows in several.
 rule evaluate_predict:
     input:
-        model=lambda w: f"{R}/train/finetune/{w.arm.removesuffix('.blind')}/seed_{w.seed}/manifest.json",
+        model=lambda w: study.model_files(w.arm, w.seed)[0],
+        weights=lambda w: study.model_files(w.arm, w.seed)[1:],
         data=[study.benchmark_file(b) for b in study.benchmarks],
     output:
         predictions if chunks == 1 else f"{v}/{{arm}}/seed_{{seed}}/parts/{{part}}.json",
@@ -68,8 +77,7 @@ rule evaluate_predict:
     benchmark:
         f"{timings}/evaluate_predict/{{arm}}.{{seed}}{piece}.tsv"
     wildcard_constraints:
-        arm="|".join(sorted({arm for arm, _ in study.measured()})).replace(".", "[.]")
-        or "none",
+        arm=local,
     conda:
         "../../envs/train-gpu.yaml"
     container:
@@ -107,6 +115,8 @@ if chunks > 1:
             f"{logs}/evaluate_gather/{{arm}}.{{seed}}.log",
         benchmark:
             f"{timings}/evaluate_gather/{{arm}}.{{seed}}.tsv"
+        wildcard_constraints:
+            arm=local,
         conda:
             "../../envs/base.yaml"
         resources:
@@ -122,6 +132,62 @@ if chunks > 1:
         shell:
             "mmevol evaluate gather --settings {params.settings:q} --data {params.data} {params.parts}"
             " --out {params.out} > {log} 2>&1"
+
+
+rule evaluate_ask:
+    input:
+        [study.benchmark_file(b) for b in study.benchmarks],
+    output:
+        predictions,
+        usage=f"{v}/{{arm}}/seed_{{seed}}/usage.json",
+    log:
+        f"{logs}/evaluate_ask/{{arm}}.{{seed}}.log",
+    benchmark:
+        f"{timings}/evaluate_ask/{{arm}}.{{seed}}.tsv"
+    wildcard_constraints:
+        arm=named(study.answering("endpoint")),
+    conda:
+        "../../envs/base.yaml"
+    resources:
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: 480 * attempt,
+    params:
+        settings=lambda w: study.ask_model_settings(w.arm).dump(),
+        data=Path(study.benchmark_data("_")).parent,
+        out=subpath(output.usage, parent=True),
+    message:
+        "{wildcards.arm}: asking its endpoint the benchmarks"
+    shell:
+        "mmevol evaluate ask --settings {params.settings:q} --data {params.data} --out {params.out} > {log} 2>&1"
+
+
+rule evaluate_import:
+    input:
+        answers=lambda w: study.answer_files(w.arm),
+        data=[study.benchmark_file(b) for b in study.benchmarks],
+    output:
+        predictions,
+    log:
+        f"{logs}/evaluate_import/{{arm}}.{{seed}}.log",
+    benchmark:
+        f"{timings}/evaluate_import/{{arm}}.{{seed}}.tsv"
+    wildcard_constraints:
+        arm=named(study.answering("predictions")),
+    conda:
+        "../../envs/base.yaml"
+    resources:
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: 60 * attempt,
+    params:
+        settings=study.import_settings().dump() if study.benchmarks else "",
+        source=lambda w: study.evaluate.models[w.arm].predictions,
+        data=Path(study.benchmark_data("_")).parent,
+        out=f"{v}/{{arm}}/seed_{{seed}}",
+    message:
+        "{wildcards.arm}: taking answers that were made elsewhere"
+    shell:
+        "mmevol evaluate import --settings {params.settings:q} --source {params.source} --data {params.data}"
+        " --out {params.out} > {log} 2>&1"
 
 
 judging = (lambda w: study.served(study.evaluate.judge)) if SERVED else None
@@ -143,8 +209,7 @@ rule evaluate_score:
     benchmark:
         f"{timings}/evaluate_score/{{arm}}.{{seed}}.{{benchmark}}.{{rules}}.tsv"
     wildcard_constraints:
-        arm="|".join(sorted({arm for arm, _ in study.measured()})).replace(".", "[.]")
-        or "none",
+        arm=named(arm for arm, _ in study.measured()),
         rules="mmevol|vlmevalkit-head|authors",
     conda:
         "../../envs/base.yaml"
@@ -161,6 +226,16 @@ rule evaluate_score:
         "judge={params.judge:q}; mmevol evaluate score {wildcards.benchmark} --inputs {params.data}"
         ' --predictions {input.predictions} --rules {wildcards.rules} ${{judge:+--judge "$judge" --usage {output.usage}}}'
         " --output {output.score} > {log} 2>&1"
+
+
+# What the reference's script calls MODE=infer; MODE=all is `evaluate`.
+rule predict:
+    input:
+        expand(
+            f"{v}/{{run}}/{{benchmark}}/predictions.jsonl",
+            run=[f"{arm}/seed_{k}" for arm, k in study.measured()],
+            benchmark=study.benchmarks,
+        ),
 
 
 rule evaluate:

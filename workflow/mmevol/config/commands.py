@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mmevol.config.directions import Plugin
 from mmevol.config.endpoints import Connection, Identity
+from mmevol.config.evaluate import Contamination
 from mmevol.config.evolve import Budget, Eliminate, Evolution, Judge, Target
 from mmevol.config.section import Fraction, Name, Section, Settings
 from mmevol.config.train import Checkpoints, Entry, Model, Recipe, Train, WarmTower
@@ -22,6 +23,7 @@ class Run(Section):
     parent_host: str | None = None
     connections: dict[str, Connection] = {}
     budget: Budget = Budget()
+    answering: Budget = Budget()
     checkpoints: Checkpoints = Checkpoints()
 
 
@@ -201,13 +203,25 @@ class HeldoutSettings(Settings):
 
 
 class PredictSettings(Settings):
-    """Of ``evaluate predict``: one arm, all of its benchmarks."""
+    """Of ``evaluate predict``, ``ask`` and ``import``: one arm or model, all of its benchmarks."""
 
     benchmarks: list[str] = Field(min_length=1)
     blind: bool = Field(default=False, description="grey the pictures out")
     prompts: Literal["plain", "reference"] = "plain"
-    max_new_tokens: int = Field(default=48, gt=0)
+    max_new_tokens: int | None = Field(default=48, gt=0, description="null: the reference's, by kind of benchmark")
     beams: int = Field(default=1, gt=0, description="for the benchmarks that come as a table; greedy for the others")
+    grid: Literal["trained", "square"] = "trained"
     textual: bool = Field(default=False, description="answer also the rows of a table with pictures that have none")
     threads: int = Field(default=1, gt=0, description="CPU threads")
     batch: int = Field(default=64, gt=0)
+    endpoint: Name | None = Field(default=None, description="of `ask`")
+    identity: Identity | None = Field(default=None, description="of `ask`: what of the endpoint shapes its answers")
+
+
+class ContaminationSettings(Settings):
+    """Of ``evaluate contamination``: every mixture against every benchmark."""
+
+    benchmarks: list[str] = Field(min_length=1)
+    contamination: Contamination = Contamination()
+    textual: bool = False
+    threads: int = Field(default=1, gt=0, description="CPU threads")

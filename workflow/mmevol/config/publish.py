@@ -126,9 +126,10 @@ class AgreementSettings(Settings):
 
 class CostSettings(RoundsSettings):
     """Of ``publish cost``. ``curated``: the seeds were given Q&A by an endpoint; ``scored``: arm, train seed, benchmark and rules
-    where a live judge had a part."""
+    where a live judge had a part; ``answered``: the measured models that endpoints are."""
 
     curated: bool = False
+    answered: list[str] = []
     scored: list[tuple[str, int, str, str]] = []
 
 
@@ -166,6 +167,7 @@ def main_evolution(study: "Study") -> str | None:
 def results_settings(study: "Study") -> ResultsSettings:
     """Of the results tables."""
     arms = {name: list(arm.train_seeds) for name, arm in study.train.arms.items()}
+    arms |= {name: [0] for name in study.evaluate.models}
     blind = {f"{name}.blind": arms[name] for name in study.evaluate.blind}
     return ResultsSettings(
         rules=study.evaluate.rules,
@@ -202,7 +204,11 @@ def cost_settings(study: "Study") -> CostSettings:
     e = study.evaluate
     scored = [(arm, seed, b, e.rules) for arm, seed in study.measured() for b in study.benchmarks if e.judge]
     return CostSettings(
-        shards=every.shards, evolutions=every.evolutions, curated=bool(study.seeds.curate), scored=scored
+        shards=every.shards,
+        evolutions=every.evolutions,
+        curated=bool(study.seeds.curate),
+        answered=study.answering("endpoint"),
+        scored=scored,
     )
 
 

@@ -196,14 +196,39 @@ def _check_names(study: Study, file: str) -> None:
             expected="inline: pictures of benchmarks are not below seeds.images_root",
             remedy="give evaluate.judge an endpoint of its own: {same_as: NAME, images: inline, images_base_url: null}",
         )
+    for name, model in study.evaluate.models.items():
+        known(f"evaluate.models.{name}.endpoint", model.endpoint, study.endpoints)
+        _check_measured(study, name, file)
     known("publish.main_evolution", study.publish.main_evolution, study.evolve.evolutions)
     given = study.publish.model_fields_set
+    measured = [*study.train.arms, *study.evaluate.models]
     for key in ("arm", "baseline"):
-        known(f"publish.{key}", getattr(study.publish, key) if key in given else None, study.train.arms)
+        known(f"publish.{key}", getattr(study.publish, key) if key in given else None, measured)
     for arm in study.publish.paper:
-        known("publish.paper", arm, study.train.arms)
+        known("publish.paper", arm, measured)
     for place, arm in enumerate(study.evaluate.blind):
-        known(f"evaluate.blind.{place}", arm, study.train.arms)
+        known(f"evaluate.blind.{place}", arm, measured)
+
+
+def _check_measured(study: Study, name: str, file: str) -> None:
+    """A model that is measured is no arm, and answers freely: the embedded teacher reads nothing but its own requests."""
+    if name in study.train.arms:
+        raise BadInput(
+            file=file,
+            field=f"evaluate.models.{name}",
+            found="the name of an arm",
+            expected="a name of its own: both are rows of one table",
+            remedy="rename the model",
+        )
+    endpoint = study.endpoints.get(study.evaluate.models[name].endpoint or "")
+    if endpoint and (endpoint.launch == "embedded" or endpoint.images == "url"):
+        raise BadInput(
+            file=file,
+            field=f"evaluate.models.{name}.endpoint",
+            found="the embedded teacher" if endpoint.launch else "images: url",
+            expected="a model that answers questions in words, and is sent pictures inline",
+            remedy="name an endpoint of its own: {base_url: …, model: …, temperature: 0}",
+        )
 
 
 def _check_models(study: Study, name: str, file: str) -> None:

@@ -3,6 +3,7 @@
 import os
 import socket
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -11,6 +12,7 @@ from mmevol.config.commands import (
     AskSettings,
     AuditSettings,
     BaseSettings,
+    ContaminationSettings,
     CurateSettings,
     DatasetSettings,
     DrawSettings,
@@ -129,7 +131,8 @@ class Study(Section):
             for benchmark in self.benchmarks
             if self.evaluate.judge
         ]
-        return curation + judging + rounds + scoring
+        answering = [f"{self.results}/evaluate/{name}/seed_0/usage.json" for name in self.answering("endpoint")]
+        return curation + judging + rounds + answering + scoring
 
     def _judges_seeds(self, evolution: str) -> bool:
         e = self.evolve.evolutions[evolution]
@@ -243,9 +246,27 @@ class Study(Section):
         return f"{self.benchmark_data(benchmark)}/manifest.json"
 
     def measured(self) -> list[tuple[str, int]]:
-        """Every run that is measured: arm (or ``<arm>.blind``) and train seed."""
-        blind = [(f"{arm}.blind", k) for arm, k in self.runs() if arm in self.evaluate.blind]
-        return self.runs() + blind
+        """Every run that is measured: arm or model (or ``<arm>.blind``) and train seed, 0 of what is not trained here."""
+        seen = self.runs() + [(name, 0) for name in self.evaluate.models]
+        return seen + [(f"{name}.blind", k) for name, k in seen if name in self.evaluate.blind]
+
+    def answering(self, way: Literal["trained", "endpoint", "folder", "predictions"]) -> list[str]:
+        """The measured arms and models, as `measured` names them, that are answered in one way."""
+        of = {name: getattr(model, way, None) is not None for name, model in self.evaluate.models.items()}
+        names = dict.fromkeys(name for name, _ in self.measured())
+        return [name for name in names if of.get(name.removesuffix(".blind"), way == "trained")]
+
+    def model_files(self, arm: str, train_seed: int | str) -> list[str]:
+        """The files that stand for a model that answers on this machine, the first in its folder."""
+        name = arm.removesuffix(".blind")
+        if model := self.evaluate.models.get(name):
+            return [f"{model.folder}/config.json", *sorted(map(str, Path(str(model.folder)).glob("*.safetensors")))]
+        return [f"{self.results}/train/finetune/{name}/seed_{train_seed}/manifest.json"]
+
+    def answer_files(self, model: str) -> list[str]:
+        """The files of a model whose answers were made elsewhere; its folder where there is none yet."""
+        folder = Path(str(self.evaluate.models[model].predictions))
+        return sorted(str(path) for path in folder.glob("*") if path.is_file()) or [str(folder)]
 
     def planted_evolutions(self) -> list[str]:
         """The evolutions whose evolver plants faults."""
@@ -292,6 +313,7 @@ class Study(Section):
             parent_host=socket.gethostname(),
             connections={name: e.connection() for name, e in self.endpoints.items()},
             budget=self.evolve.budget,
+            answering=self.evaluate.budget,
             checkpoints=self.train.checkpoints,
         )
 
@@ -414,17 +436,44 @@ class Study(Section):
         return HeldoutSettings(seed=self.seed, benchmark=benchmark, **({} if n is None else {"n": n}))
 
     def predict_settings(self, arm: str) -> PredictSettings:
-        """Of `evaluate predict`; an arm called ``<arm>.blind`` sees grey pictures."""
+        """Of `evaluate predict` and `ask`; what is called ``<arm>.blind`` sees grey pictures."""
         e = self.evaluate
+        reference = e.prompts == "reference"
+        model = e.models.get(arm.removesuffix(".blind"))
+        endpoint = model.endpoint if model else None
         return PredictSettings(
             benchmarks=self.benchmarks,
             blind=arm.endswith(".blind"),
             prompts=e.prompts,
-            max_new_tokens=e.max_new_tokens,
-            beams=e.beams,
+            max_new_tokens=e.max_new_tokens or (None if reference else 48),
+            beams=e.beams or (3 if reference else 1),
+            grid=e.grid or ("square" if reference else "trained"),
             textual=e.rules == "authors",
             threads=e.threads,
             batch=e.batch,
+            endpoint=endpoint,
+            identity=self.identity(endpoint) if endpoint else None,
+        )
+
+    def ask_model_settings(self, model: str) -> PredictSettings:
+        """Of `evaluate ask`: what only a model on this machine knows stays at its default."""
+        kept = ("benchmarks", "blind", "prompts", "textual", "endpoint", "identity")
+        whole = self.predict_settings(model)
+        return PredictSettings(**{key: getattr(whole, key) for key in kept})
+
+    def import_settings(self) -> PredictSettings:
+        """Of `evaluate import`."""
+        return PredictSettings(benchmarks=self.benchmarks, textual=self.evaluate.rules == "authors")
+
+    def contamination_settings(self) -> ContaminationSettings:
+        """Of `evaluate contamination`."""
+        e = self.evaluate
+        assert e.contamination
+        return ContaminationSettings(
+            benchmarks=self.benchmarks,
+            contamination=e.contamination,
+            textual=e.rules == "authors",
+            threads=e.threads,
         )
 
     def judge_settings(self) -> JudgeSettings | None:

@@ -82,12 +82,12 @@ class Client:
         self, messages: list[dict[str, Any]], schema: dict[str, Any], *, jpeg: bytes | None = None, more_tokens: int = 1
     ) -> bytes:
         """The request body. `jpeg`: base64 of the picture that is `INLINE` in the messages; `more_tokens` multiplies the token
-        limit (after a truncated reply)."""
+        limit (after a truncated reply). Without a schema any text will do."""
         e = self.identity
         value: dict[str, Any] = {"model": e.model, "messages": messages}
         value |= {k: v for k in SENT_IF_SET if (v := getattr(e, k)) is not None}
         value[e.max_tokens_field] = e.max_tokens * more_tokens
-        body = orjson.dumps(value | json_demand(e.structured, schema))
+        body = orjson.dumps(value | (json_demand(e.structured, schema) if schema else {}))
         return body if jpeg is None else inlined(body, jpeg)
 
     async def send(self, made: Callable[[], Awaitable[bytes]], headers: dict[str, str]) -> Answer:

@@ -35,9 +35,18 @@ TICK = 2.0
 class Clients:
     """The endpoints of one job: they share a budget, and a server where the study has one started."""
 
-    def __init__(self, run: Run, shards: int = 1, *, usage: Path | None = None, beat: Heartbeat | None = None) -> None:
-        """`usage`: the file that says what the job cost; `beat`: told the same while it goes on."""
-        self.run = run
+    def __init__(
+        self,
+        run: Run,
+        shards: int = 1,
+        *,
+        usage: Path | None = None,
+        beat: Heartbeat | None = None,
+        budget: tuple[str, str] = ("evolve.budget", "shard"),
+    ) -> None:
+        """`usage`: the file that says what the job cost; `beat`: told the same while it goes on; `budget`: the study's key of it,
+        and whose a part is."""
+        self.run, self._budget = run, budget
         self._limits = {k: v for k, v in run.budget.share(shards).model_dump().items() if v is not None}
         self.clients: list[Client] = []
         self.batches: dict[Identity, Batches] = {}
@@ -176,9 +185,11 @@ class Clients:
         earlier = f", {before:g} of it before this run" if before else ""
         total = f" of {self._beat.total:,}" if self._beat and self._beat.total else ""
         far = f" after {self._beat.done:,}{total} {self._beat.unit} of this job" if self._beat else ""
+        key, whose = self._budget
+        divided = ", which is divided by shards," if whose == "shard" else ""
         return (
-            f"evolve.budget.{name} of this shard is spent ({all_:g} of {limit:g}{earlier}){far}; all answers are kept:"
-            f" raise evolve.budget.{name}, which is divided by shards, and run again to go on"
+            f"{key}.{name} of this {whose} is spent ({all_:g} of {limit:g}{earlier}){far}; all answers are kept:"
+            f" raise {key}.{name}{divided} and run again to go on"
         )
 
     @contextmanager

@@ -16,7 +16,7 @@ def image_key(source: str, side: int) -> bytes:
     return bytes.fromhex(digest(source, side, ENCODER))
 
 
-def encode(path: Path, side: int) -> bytes:
+def encode(path: Path | io.BytesIO, side: int) -> bytes:
     """JPEG bytes of the picture with its longest side at most `side` px; smaller pictures keep their size.
 
     Raises `OSError` that names the file where it is missing or is no whole picture.

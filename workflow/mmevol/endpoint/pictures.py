@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from io import BytesIO
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -41,7 +42,7 @@ class Pictures:
     async def _jpeg(self, key: bytes, picture: Picture, side: int, bucket: int) -> bytes:
         jpeg = self.store.image(bucket, key)
         if jpeg is None:
-            jpeg = await asyncio.to_thread(encode, Path(picture.path), side)
+            jpeg = await asyncio.to_thread(_encoded, picture, side)
             self.store.put_image(bucket, key, jpeg)
         return jpeg
 
@@ -51,3 +52,7 @@ class Pictures:
         while self._size > HELD:
             self._size -= len(self._held.popitem(last=False)[1])
         return encoded
+
+
+def _encoded(picture: Picture, side: int) -> bytes:
+    return encode(BytesIO(picture.made()) if picture.made else Path(picture.path), side)

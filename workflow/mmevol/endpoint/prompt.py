@@ -5,9 +5,10 @@ schema ``mmevol-request/1``) comes last.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import orjson
 
@@ -36,12 +37,16 @@ def inlined(encoded: bytes, jpeg: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of a seed record: where its file is, the digest of its bytes, its size in px, its path below the images' root."""
+    """An image of a seed record: where its file is, the digest of its bytes, its size in px, its path below the images' root.
+
+    ``made``: gives its bytes, where it is in no file of its own; the digest is then that of what it is made from.
+    """
 
     path: str
     digest: str
     size: tuple[int, int] | None = None
     name: str = ""
+    made: Callable[[], bytes] | None = None
 
     def sent(self, identity: Identity) -> tuple[int, int] | None:
         """Width and height in px of what a model sees of it: its own, or with the longest side at most ``image_side``."""
@@ -55,6 +60,7 @@ class Picture:
 class Prompt:
     """One question to a model. ``errors``: what was wrong with the last reply (a retry; never in the key)."""
 
+    system: ClassVar[str] = SYSTEM
     instructions: str
     request: Request
     schema: dict[str, Any]
@@ -90,22 +96,47 @@ class Prompt:
         if url is not None:
             user.append({"type": "image_url", "image_url": {"url": url, "detail": identity.image_detail}})
         user.append({"type": "text", "text": self.tail(identity)})
-        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": user}]
+        return [{"role": "system", "content": self.system}, {"role": "user", "content": user}]
+
+
+NO_SCHEMA: dict[str, Any] = {}
+
+
+class Question(Prompt):
+    """A question as a benchmark asks it: a picture, ``request.data["question"]``, and a system message if it has ``instructions``.
+    The reply is the answer, whatever its form."""
+
+    system: ClassVar[str] = ""
+
+    @classmethod
+    def of(cls, text: str, picture: Picture | None, system: str = "") -> Self:
+        """The question of a text."""
+        return cls(system, Request(task="answer", data={"question": text}), NO_SCHEMA, picture)
+
+    def tail(self, identity: Identity) -> str:
+        """The text alone."""
+        return str(self.request.data["question"])
+
+    def messages(self, identity: Identity, url: str | None) -> list[dict[str, Any]]:
+        """The chat messages; nothing is added to what the benchmark says."""
+        _, user = super().messages(identity, url)
+        asked = [{"role": "user", "content": user["content"][1:]}]
+        return [{"role": "system", "content": self.instructions}, *asked] if self.instructions else asked
 
 
 def key_of(prompt: Prompt, identity: Identity, *, draw: int, attempt: int) -> bytes:
     """The 32 bytes under which an answer is kept: over endpoint identity, messages (an image as source digest, resize rule and
     encoder version), sampling parameters, schema, draw and content attempt. `prompt` is that of the first attempt."""
     picture = [prompt.picture.digest, identity.image_side, ENCODER] if prompt.picture and identity.sees_images else None
-    hashed = _hashed(identity, prompt.instructions).copy()
+    hashed = _hashed(identity, prompt.system, prompt.instructions).copy()
     hashed.update(prefixed(prompt.tail(identity), orjson.dumps(picture), _canonical(prompt.schema), draw, attempt))
     return hashed.digest()
 
 
 @lru_cache(256)
-def _hashed(identity: Identity, instructions: str) -> "hashlib._Hash":
+def _hashed(identity: Identity, system: str, instructions: str) -> "hashlib._Hash":
     """The hash over what begins the key of every question of a kind; to be copied."""
-    return hashlib.sha256(prefixed(canonical(identity.model_dump(mode="json")), SYSTEM, instructions))
+    return hashlib.sha256(prefixed(canonical(identity.model_dump(mode="json")), system, instructions))
 
 
 _schemas: dict[int, tuple[dict[str, Any], str]] = {}

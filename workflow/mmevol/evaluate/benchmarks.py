@@ -14,7 +14,7 @@ from typing import Any
 import pybase64
 from PIL import Image
 
-from mmevol.evaluate.prompts import Style, prompt
+from mmevol.evaluate.prompts import Style, prompt, system
 from mmevol.evaluate.scoring.inputs import COLUMNS, REFERENCE_LENGTH
 from mmevol.evaluate.scoring.json_array import JsonArray, json_field
 from mmevol.evaluate.tables import Place, TableRow, table_rows
@@ -36,6 +36,9 @@ class Encoded:
         return pybase64.b64decode(_listed(self.place.text())[self.number], validate=True)
 
 
+GREY = (127, 127, 127)
+"""What a picture is for those who are to answer without it."""
+
 Source = Path | Encoded
 """Where a picture is: a file, or a cell of a table."""
 
@@ -51,7 +54,8 @@ class Row:
     """One question to a model.
 
     ``key``: what the prediction is filed under, unique in a benchmark. ``question``: as the file has it; ``text``: what is
-    asked. ``echo``: the fields of the result file beside the answer, and ``field`` the one that takes it.
+    asked. ``echo``: the fields of the result file beside the answer, and ``field`` the one that takes it. ``system``: what the
+    system message says beyond the model's own words.
     """
 
     key: str
@@ -60,6 +64,12 @@ class Row:
     text: str
     echo: dict[str, Any]
     field: str
+    system: str = ""
+
+    def shown(self, *, blind: bool) -> Image.Image | None:
+        """The picture as a model sees it: with `blind` grey, in its size."""
+        picture = self.picture()
+        return Image.new("RGB", picture.size, GREY) if picture and blind else picture
 
     def result(self, answer: str) -> dict[str, Any]:
         """The line of the result file."""
@@ -79,8 +89,10 @@ class Row:
         return joined
 
 
-def rows(benchmark: str, folder: Path, style: Style, *, textual: bool = False) -> Iterator[Row]:
-    """The rows of a benchmark's folder in the order of its file.
+def rows(
+    benchmark: str, folder: Path, style: Style = "plain", *, textual: bool = False, chat: str = ""
+) -> Iterator[Row]:
+    """The rows of a benchmark's folder in the order of its file, worded for a model of the layout `chat`.
 
     Rows of a table with pictures that have none are left out as the kit does, or kept if `textual`, as the authors of
     HallusionBench do. Raises `BadInput` for a missing or broken file or picture.
@@ -95,7 +107,7 @@ def rows(benchmark: str, folder: Path, style: Style, *, textual: bool = False) -
         case "MMSInst":
             yield from _self_instruct(folder, style)
         case _:
-            yield from _table(benchmark, folder, style, textual)
+            yield from _table(benchmark, folder, style, textual, chat)
 
 
 def vqa_prefix(questions: Path) -> str:
@@ -132,7 +144,7 @@ def _file(folder: Path, name: str) -> Path:
     raise _bad(folder / "images" / name, "image", "no such file", "the picture, as .png or .jpg")
 
 
-def _table(benchmark: str, folder: Path, style: Style, textual: bool) -> Iterator[Row]:
+def _table(benchmark: str, folder: Path, style: Style, textual: bool, chat: str) -> Iterator[Row]:
     path = folder / "data.tsv"
     read = [
         (row.cells["index"], _shown(folder, row), {k: v for k, v in row.cells.items() if k != "image"})
@@ -150,9 +162,10 @@ def _table(benchmark: str, folder: Path, style: Style, textual: bool) -> Iterato
             key=index,
             pictures=shown,
             question=cells["question"],
-            text=prompt(benchmark, cells, style),
+            text=prompt(benchmark, cells, style, chat),
             echo={"index": int(index) if index.lstrip("-").isdigit() else index},
             field="prediction",
+            system=system(benchmark, cells, len(shown), style),
         )
 
 

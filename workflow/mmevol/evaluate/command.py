@@ -58,7 +58,7 @@ def predict_command(
     ] = None,
     run: RunText = "{}",
 ) -> None:
-    """Answer all benchmarks, or a part of their rows, with one trained model."""
+    """Answer all benchmarks, or a part of their rows, with one model on this machine: trained here, or any of transformers."""
     from mmevol.config.commands import PredictSettings
     from mmevol.evaluate.predict import predict, predict_part
 
@@ -81,6 +81,34 @@ def gather_command(
     from mmevol.evaluate.predict import gather
 
     gather(parsed(PredictSettings, settings, "--settings"), data=data, parts=part, out=out)
+
+
+@app.command("ask")
+def ask_command(
+    settings: SettingsText,
+    data: Annotated[Path, typer.Option("--data", help="folder that holds a folder a benchmark")],
+    out: Out,
+    run: RunText = "{}",
+) -> None:
+    """Answer all benchmarks with one model behind an endpoint."""
+    from mmevol.config.commands import PredictSettings
+    from mmevol.evaluate.asking import ask
+
+    ask(parsed(PredictSettings, settings, "--settings"), run=started(run), data=data, out=out)
+
+
+@app.command("import")
+def import_command(
+    settings: SettingsText,
+    source: Annotated[Path, typer.Option("--source", help="folder of BENCHMARK.jsonl, .tsv or .xlsx")],
+    data: Annotated[Path, typer.Option("--data", help="folder that holds a folder a benchmark")],
+    out: Out,
+) -> None:
+    """Take answers that were made elsewhere, as by VLMEvalKit."""
+    from mmevol.config.commands import PredictSettings
+    from mmevol.evaluate.elsewhere import take
+
+    take(parsed(PredictSettings, settings, "--settings"), source=source, data=data, out=out)
 
 
 app.command("score")(score_command)

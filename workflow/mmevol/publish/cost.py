@@ -28,6 +28,8 @@ def steps(settings: CostSettings, root: Path) -> Iterator[tuple[str, list[Path]]
         }
     for step, folder in folders.items():
         yield step, [folder / "usage" / f"{shard}.json" for shard in range(settings.shards)]
+    for name in settings.answered:
+        yield f"{name}, benchmarks answered", [root / "evaluate" / name / "seed_0" / "usage.json"]
     scores = [
         (b, root / "evaluate" / arm / f"seed_{k}" / b / "usage" / f"{r}.json") for arm, k, b, r in settings.scored
     ]

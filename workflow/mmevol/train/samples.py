@@ -80,7 +80,7 @@ def picture_of(record: SeedRecord, where: str) -> Picture | None:
 def plain_text(text: str, tokenizer: Any) -> str:
     """Text in which no special token is spelled: a record's words are never structure."""
     for token in tokenizer.get_added_vocab():
-        if token in text:
+        if token in text and token.strip():  # some tokenizers add runs of spaces
             text = text.replace(token, f"{token[0]} {token[1:]}")
     return text
 

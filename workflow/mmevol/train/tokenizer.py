@@ -7,7 +7,7 @@ reference un-masks on top of that in every message.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mmevol.config.train import PublishedModel
@@ -20,10 +20,14 @@ IMAGE = "<image>"
 
 @dataclass(frozen=True)
 class Chat:
-    """How a model family writes a conversation. `header` holds ROLE for the role; `after` follows each message's `end`."""
+    """How a model family writes a conversation. `header` holds ROLE for the role; `after` follows each message's `end`.
+
+    `system_header`: of the system message, where it is another.
+    """
 
     header: str
     end: str
+    system_header: str = ""
     after: str = ""
     start: str = ""
     system: str = ""
@@ -44,7 +48,8 @@ class Chat:
 
         said = "{{ text(message.content) | trim }}" + literal(self.end)
         assistant = literal(self.head("assistant"))
-        opening = self.start + (self.head("system") + self.system + self.end + self.after if self.system else "")
+        head = self.system_header or self.head("system")
+        opening = self.start + (head + self.system + self.end + self.after if self.system else "")
         return (
             _content(self.image + self.between)
             + literal(opening)
@@ -96,6 +101,12 @@ CHATS = {
     ),
 }
 """Llama-3 has no room for a new token: two of its reserved ones stand for picture and padding."""
+
+REFERENCE_CHATS = {
+    "qwen2": replace(CHATS["qwen2"], system_header="<|im_start|>system ", after=""),
+    "llama3": CHATS["llama3"],
+}
+"""As the reference asks a trained model: Qwen2 without the line breaks that it was trained with."""
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerFast":

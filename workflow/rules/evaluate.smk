@@ -250,3 +250,69 @@ rule evaluate:
 rule benchmark_data:
     input:
         [study.benchmark_file(benchmark) for benchmark in study.benchmarks],
+
+
+rule evaluate_contamination:
+    input:
+        shards=expand(shard_files, shard=SHARDS),
+        mixtures=[f"{t}/mixtures/{name}/ids.parquet" for name in study.trained_mixtures()],
+        evolved=sorted(
+            {f for name in study.trained_mixtures() for f in study.mixture_datasets(name)}
+        ),
+        data=[study.benchmark_file(b) for b in study.benchmarks],
+    output:
+        f"{v}/contamination/overlaps.json",
+    log:
+        f"{logs}/evaluate_contamination.log",
+    benchmark:
+        f"{timings}/evaluate_contamination.tsv"
+    conda:
+        "../../envs/base.yaml"
+    threads: study.evaluate.threads
+    resources:
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=lambda w, attempt: 240 * attempt,
+    params:
+        settings=study.contamination_settings().dump() if study.looked_into else "",
+        shards=lambda w, input: [f"--shard-file {path}" for path in input.shards],
+        mixtures=lambda w, input: [f"--mixture {path}" for path in input.mixtures],
+        evolved=lambda w, input: [f"--evolved {path}" for path in input.evolved],
+        images=f"--images-root {study.images_root}" if study.images_root else "",
+        data=Path(study.benchmark_data("_")).parent,
+    message:
+        "Looking for the benchmarks in the mixtures"
+    shell:
+        "mmevol evaluate contamination --settings {params.settings:q} {params.shards} {params.mixtures} {params.evolved}"
+        " {params.images} --data {params.data} --out {output} > {log} 2>&1"
+
+
+# After the whole scores, whose judge's answers are then in the reply store.
+rule evaluate_clean:
+    input:
+        overlaps=rules.evaluate_contamination.output[0],
+        scores=[
+            f"{v}/{arm}/seed_{k}/{benchmark}/score.{study.evaluate.rules}.json"
+            for arm, k in study.runs()
+            for benchmark in study.benchmarks
+        ],
+    output:
+        scores=f"{v}/contamination/clean.json",
+        usage=f"{v}/contamination/usage.json" if study.evaluate.judge else [],
+    log:
+        f"{logs}/evaluate_clean.log",
+    benchmark:
+        f"{timings}/evaluate_clean.tsv"
+    conda:
+        "../../envs/base.yaml"
+    resources:
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: 120 * attempt,
+    params:
+        settings=study.clean_settings().dump() if study.looked_into else "",
+        evaluate=lambda w: v,
+        data=Path(study.benchmark_data("_")).parent,
+    message:
+        "Scoring without the rows that overlap"
+    shell:
+        "mmevol evaluate clean --settings {params.settings:q} --overlaps {input.overlaps} --evaluate {params.evaluate}"
+        " --data {params.data} --out {output.scores} > {log} 2>&1"

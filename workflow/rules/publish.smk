@@ -233,6 +233,41 @@ rule publish_mixtures:
         "mmevol publish mixtures --settings {params.settings:q} {params.stats} --out {params.out} > {log} 2>&1"
 
 
+rule publish_contamination:
+    input:
+        overlaps=rules.evaluate_contamination.output[0],
+        cleaned=rules.evaluate_clean.output.scores,
+        scores=rules.evaluate_clean.input.scores,
+    output:
+        report(
+            f"{tables_dir}/contamination.html",
+            caption="../report/contamination.rst",
+            category="Results",
+            labels={"table": "what the training data share with the benchmarks"},
+        ),
+        multiext(f"{tables_dir}/contamination", ".csv", ".md", ".tex"),
+    log:
+        f"{logs}/publish_contamination.log",
+    benchmark:
+        f"{timings}/publish_contamination.tsv"
+    conda:
+        "../../envs/base.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        settings=(
+            publishing.contamination_settings(study).dump() if study.looked_into else ""
+        ),
+        evaluate=lambda w: f"{R}/evaluate",
+        out=subpath(output[0], strip_suffix=".html"),
+    message:
+        "Writing the table of what the mixtures share with the benchmarks"
+    shell:
+        "mmevol publish contamination --settings {params.settings:q} --overlaps {input.overlaps} --clean {input.cleaned}"
+        " --evaluate {params.evaluate} --out {params.out} > {log} 2>&1"
+
+
 rule publish_paper:
     input:
         f"{tables_dir}/benchmarks.csv",
@@ -390,6 +425,7 @@ rule tables:
         [f"{tables_dir}/mixtures.csv"] if study.runs() else [],
         f"{tables_dir}/findings.txt",
         [f"{tables_dir}/paper.csv"] if study.publish.paper else [],
+        [f"{tables_dir}/contamination.csv"] if study.looked_into else [],
 
 
 rule paper_figures:

@@ -225,3 +225,12 @@ class ContaminationSettings(Settings):
     contamination: Contamination = Contamination()
     textual: bool = False
     threads: int = Field(default=1, gt=0, description="CPU threads")
+
+
+class CleanSettings(Settings):
+    """Of ``evaluate clean``: scores without the rows that overlap. ``arms``: the mixture and the train seeds of each."""
+
+    rules: Literal["mmevol", "vlmevalkit-head", "authors"] = "mmevol"
+    benchmarks: list[str] = Field(min_length=1)
+    arms: dict[Name, tuple[Name, list[int]]]
+    judge: JudgeSettings | None = None

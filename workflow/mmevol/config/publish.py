@@ -130,6 +130,7 @@ class CostSettings(RoundsSettings):
 
     curated: bool = False
     answered: list[str] = []
+    rescored: bool = Field(default=False, description="the live judge also had a part in scores without overlaps")
     scored: list[tuple[str, int, str, str]] = []
 
 
@@ -143,6 +144,14 @@ class MixturesSettings(Settings):
     """Of ``publish mixtures``. ``arms``: the mixture that each is trained on."""
 
     arms: dict[Name, str]
+
+
+class ContaminationTableSettings(Settings):
+    """Of ``publish contamination``. ``arms``: the mixture and the train seeds of each."""
+
+    rules: str = "mmevol"
+    benchmarks: list[str]
+    arms: dict[Name, tuple[Name, list[int]]]
 
 
 class PaperSettings(Settings):
@@ -208,6 +217,7 @@ def cost_settings(study: "Study") -> CostSettings:
         evolutions=every.evolutions,
         curated=bool(study.seeds.curate),
         answered=study.answering("endpoint"),
+        rescored=study.looked_into and bool(e.judge),
         scored=scored,
     )
 
@@ -215,6 +225,12 @@ def cost_settings(study: "Study") -> CostSettings:
 def mixtures_settings(study: "Study") -> MixturesSettings:
     """Of the table of mixtures."""
     return MixturesSettings(arms={name: arm.mixture for name, arm in study.train.arms.items()})
+
+
+def contamination_settings(study: "Study") -> ContaminationTableSettings:
+    """Of the table of overlaps."""
+    of = study.clean_settings()
+    return ContaminationTableSettings(rules=of.rules, benchmarks=of.benchmarks, arms=of.arms)
 
 
 def agreement_settings(study: "Study") -> AgreementSettings:

@@ -12,6 +12,7 @@ from mmevol.config.commands import (
     AskSettings,
     AuditSettings,
     BaseSettings,
+    CleanSettings,
     ContaminationSettings,
     CurateSettings,
     DatasetSettings,
@@ -132,7 +133,10 @@ class Study(Section):
             if self.evaluate.judge
         ]
         answering = [f"{self.results}/evaluate/{name}/seed_0/usage.json" for name in self.answering("endpoint")]
-        return curation + judging + rounds + answering + scoring
+        again = (
+            [f"{self.results}/evaluate/contamination/usage.json"] if self.looked_into and self.evaluate.judge else []
+        )
+        return curation + judging + rounds + answering + scoring + again
 
     def _judges_seeds(self, evolution: str) -> bool:
         e = self.evolve.evolutions[evolution]
@@ -255,6 +259,11 @@ class Study(Section):
         of = {name: getattr(model, way, None) is not None for name, model in self.evaluate.models.items()}
         names = dict.fromkeys(name for name, _ in self.measured())
         return [name for name in names if of.get(name.removesuffix(".blind"), way == "trained")]
+
+    @property
+    def looked_into(self) -> bool:
+        """Whether the study looks for its benchmarks in its mixtures."""
+        return bool(self.evaluate.contamination and self.benchmarks and self.train.arms)
 
     def model_files(self, arm: str, train_seed: int | str) -> list[str]:
         """The files that stand for a model that answers on this machine, the first in its folder."""
@@ -475,6 +484,12 @@ class Study(Section):
             textual=e.rules == "authors",
             threads=e.threads,
         )
+
+    def clean_settings(self) -> CleanSettings:
+        """Of `evaluate clean`: the arms that are trained here, for of others nobody knows the data."""
+        e = self.evaluate
+        arms = {name: (arm.mixture, list(arm.train_seeds)) for name, arm in self.train.arms.items()}
+        return CleanSettings(rules=e.rules, benchmarks=self.benchmarks, arms=arms, judge=self.judge_settings())
 
     def judge_settings(self) -> JudgeSettings | None:
         """Of the live judge in `evaluate score`."""

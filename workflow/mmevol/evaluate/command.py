@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mmevol.command import Out, RunText, SettingsText, parsed, started
+from mmevol.command import Out, RunText, SettingsText, ShardFiles, parsed, started
 from mmevol.evaluate.scoring.command import score_command
 
 app = typer.Typer(no_args_is_help=True, help="Evaluate: benchmark files, predictions, scores.")
@@ -109,6 +109,52 @@ def import_command(
     from mmevol.evaluate.elsewhere import take
 
     take(parsed(PredictSettings, settings, "--settings"), source=source, data=data, out=out)
+
+
+@app.command("contamination")
+def contamination_command(
+    settings: SettingsText,
+    shard_file: ShardFiles,
+    data: Annotated[Path, typer.Option("--data", help="folder that holds a folder a benchmark")],
+    mixture: Annotated[list[Path], typer.Option("--mixture", help="<mixture>/ids.parquet, once a mixture")],
+    out: Out,
+    evolved: Annotated[
+        list[Path] | None, typer.Option("--evolved", help="<evolution>/dataset/evolved.parquet, once an evolution")
+    ] = None,
+    images_root: Annotated[Path | None, typer.Option("--images-root")] = None,
+    run: RunText = "{}",
+) -> None:
+    """Look for the benchmarks' pictures and questions in the data of every mixture."""
+    from mmevol.config.commands import ContaminationSettings
+    from mmevol.evaluate.contamination import contamination
+
+    contamination(
+        parsed(ContaminationSettings, settings, "--settings"),
+        run=started(run),
+        shards=shard_file,
+        evolved={path.parent.parent.name: path for path in evolved or ()},
+        mixtures={path.parent.name: path for path in mixture},
+        images=images_root,
+        data=data,
+        out=out,
+    )
+
+
+@app.command("clean")
+def clean_command(
+    settings: SettingsText,
+    overlaps: Annotated[Path, typer.Option("--overlaps", help="what `contamination` wrote")],
+    evaluate: Annotated[Path, typer.Option("--evaluate", help="folder of the arms' predictions")],
+    data: Annotated[Path, typer.Option("--data", help="folder that holds a folder a benchmark")],
+    out: Out,
+    run: RunText = "{}",
+) -> None:
+    """Score every arm without the rows that overlap with its mixture."""
+    from mmevol.config.commands import CleanSettings
+    from mmevol.evaluate.clean import clean
+
+    of = parsed(CleanSettings, settings, "--settings")
+    clean(of, run=started(run), overlaps=overlaps, evaluate=evaluate, data=data, out=out)
 
 
 app.command("score")(score_command)

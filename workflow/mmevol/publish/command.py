@@ -88,6 +88,22 @@ def mixtures_command(
     mixtures(parsed(MixturesSettings, settings, "--settings"), stats=stats, out=out)
 
 
+@app.command("contamination")
+def contamination_command(
+    settings: SettingsText,
+    overlaps: Annotated[Path, typer.Option("--overlaps", help="what `evaluate contamination` wrote")],
+    cleaned: Annotated[Path, typer.Option("--clean", help="what `evaluate clean` wrote")],
+    evaluate: Annotated[Path, typer.Option("--evaluate", help="folder of the arms' scores")],
+    out: Out,
+) -> None:
+    """Write the table of what the mixtures share with the benchmarks, and of the scores without it."""
+    from mmevol.config.publish import ContaminationTableSettings
+    from mmevol.publish.contamination import contamination
+
+    of = parsed(ContaminationTableSettings, settings, "--settings")
+    contamination(of, overlaps=overlaps, cleaned=cleaned, evaluate=evaluate, out=out)
+
+
 @app.command("paper")
 def paper_command(settings: SettingsText, benchmarks: Annotated[Path, typer.Option("--benchmarks")], out: Out) -> None:
     """Write the table of our numbers beside the paper's."""

@@ -35,6 +35,8 @@ def steps(settings: CostSettings, root: Path) -> Iterator[tuple[str, list[Path]]
     ]
     for benchmark in dict.fromkeys(b for b, _ in scores):
         yield f"scoring {benchmark}", [path for b, path in scores if b == benchmark]
+    if settings.rescored:
+        yield "scoring without overlaps", [root / "evaluate" / "contamination" / "usage.json"]
 
 
 def cost_table(read: dict[str, list[dict[str, Any]]]) -> Table:

@@ -1,0 +1,80 @@
+"""Scores without the rows that overlap with what an arm was trained on, by the same scorers as the whole scores."""
+
+import json
+from collections.abc import Set
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mmevol.config import Run
+from mmevol.config.commands import CleanSettings
+from mmevol.evaluate.judging import live
+from mmevol.evaluate.overlap import KINDS
+from mmevol.evaluate.scoring.inputs import COLUMNS, Inputs, read_inputs
+from mmevol.evaluate.scoring.score import score
+from mmevol.progress import Heartbeat
+from mmevol.store import write_json
+
+
+def clean(settings: CleanSettings, *, run: Run, overlaps: Path, evaluate: Path, data: Path, out: Path) -> None:
+    """Write into `out` (JSON) for every arm and benchmark the reported number over the rows without overlap, of each training run.
+
+    `overlaps`: what `contamination` wrote; `evaluate`: folder of ``<arm>/seed_<k>/<benchmark>/predictions.jsonl``. A live judge was
+    asked all of it when the whole was scored; its answers come from the reply store.
+    """
+    found = json.loads(overlaps.read_text(encoding="utf-8"))["overlaps"]
+    usage = out.with_name("usage.json")
+    scores: dict[str, dict[str, Any]] = {arm: {} for arm in settings.arms}
+    with Heartbeat(run, job="evaluate/clean", total=len(settings.benchmarks) * len(settings.arms)) as beat:
+        for name in settings.benchmarks:
+            judge = settings.judge
+            with live(judge, run, name, data / name, usage) if judge else nullcontext(None) as judges:
+                for arm, (mixture, seeds) in settings.arms.items():
+                    over = {key for kind in KINDS for key in found[mixture][name][kind]}
+                    reported = []
+                    for seed in seeds if over else ():
+                        path = evaluate / arm / f"seed_{seed}" / name / "predictions.jsonl"
+                        kept = without(name, read_inputs(name, data / name, {"predictions": path}), over)
+                        result = score(name, settings.rules, kept, judges) if kept.predictions else None
+                        reported.append((result.reported, result.n) if result else (None, 0))
+                    scores[arm][name] = {"reported": [number for number, _ in reported], "n": [n for _, n in reported]}
+                    beat.advance()
+    write_json(out, scores)
+
+
+def without(benchmark: str, inputs: Inputs, keys: Set[str]) -> Inputs:
+    """The inputs without the rows of these keys (`benchmarks.Row.key`). Of MME both questions about a picture go together."""
+    if benchmark in COLUMNS:
+        if benchmark == "MME":
+            left_out = {row["image_path"] for row in inputs.data if row["index"] in keys}
+            keys = {row["index"] for row in inputs.data if row["image_path"] in left_out}
+        return replace(
+            inputs,
+            data=[row for row in inputs.data if row["index"] not in keys],
+            predictions=[row for row in inputs.predictions if str(row["index"]) not in keys],
+        )
+    if benchmark == "MIA-Bench":
+        kept = [at for at in range(len(inputs.questions)) if str(at) not in keys]
+        return replace(
+            inputs,
+            questions=[inputs.questions[at] for at in kept],
+            predictions=[inputs.predictions[at] for at in kept],
+        )
+    if benchmark == "MMSInst":
+        rows = [row for row in inputs.predictions if f"{row['source']}/{row['question_id']}" not in keys]
+        return replace(inputs, predictions=rows)
+    predictions = [row for row in inputs.predictions if str(row["question_id"]) not in keys]
+    if benchmark == "GQA":
+        asked = {key: question for key, question in inputs.questions.items() if key not in keys}
+        return replace(inputs, questions=asked, predictions=predictions)
+    return replace(
+        inputs,
+        questions=inputs.questions | {"questions": _others(inputs.questions["questions"], keys)},
+        annotations=inputs.annotations and {"annotations": _others(inputs.annotations["annotations"], keys)},
+        predictions=predictions,
+    )
+
+
+def _others(rows: Any, keys: Set[str]) -> list[dict[str, Any]]:
+    return [row for row in rows if str(row["question_id"]) not in keys]

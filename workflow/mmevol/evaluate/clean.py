@@ -44,16 +44,19 @@ def clean(settings: CleanSettings, *, run: Run, overlaps: Path, evaluate: Path, 
 
 
 def without(benchmark: str, inputs: Inputs, keys: Set[str]) -> Inputs:
-    """The inputs without the rows of these keys (`benchmarks.Row.key`). Of MME both questions about a picture go together."""
+    """The inputs without the rows of these keys (`benchmarks.Row.key`). Of MME both questions about a picture go together; those
+    of BLINK are numbered anew, since the reference's copy of the kit wants them numbered 1 to n."""
     if benchmark in COLUMNS:
         if benchmark == "MME":
             left_out = {row["image_path"] for row in inputs.data if row["index"] in keys}
             keys = {row["index"] for row in inputs.data if row["image_path"] in left_out}
-        return replace(
-            inputs,
-            data=[row for row in inputs.data if row["index"] not in keys],
-            predictions=[row for row in inputs.predictions if str(row["index"]) not in keys],
-        )
+        data = [row for row in inputs.data if row["index"] not in keys]
+        predictions = [row for row in inputs.predictions if str(row["index"]) not in keys]
+        if benchmark == "BLINK":
+            number = {row["index"]: str(n) for n, row in enumerate(data, 1)}
+            data = [row | {"index": number[row["index"]]} for row in data]
+            predictions = [row | {"index": int(number[str(row["index"])])} for row in predictions]
+        return replace(inputs, data=data, predictions=predictions)
     if benchmark == "MIA-Bench":
         kept = [at for at in range(len(inputs.questions)) if str(at) not in keys]
         return replace(

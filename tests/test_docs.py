@@ -127,6 +127,7 @@ TARGETS = {
     "pretrain",
     "finetune",
     "benchmark_data",
+    "predict",
     "evaluate",
     "tables",
     "paper_figures",

@@ -48,6 +48,7 @@ def test_every_figure_and_table_has_its_caption() -> None:
         "agreement",
         "elimination",
         "composition",
+        "contamination",
         "cost",
         "mixtures",
         "paper",

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import contamination
 import dag
 import engine
 import faults
@@ -20,7 +21,14 @@ import memory
 from rich.console import Console
 from rich.table import Table
 
-SECTIONS = {"engine": engine, "images": images, "faults": faults, "memory": memory, "dag": dag}
+SECTIONS = {
+    "engine": engine,
+    "images": images,
+    "faults": faults,
+    "memory": memory,
+    "dag": dag,
+    "contamination": contamination,
+}
 GOALS = {
     "client_cpu_vs_floor": "≤ 2.0",
     "client_cpu_vs_openai_aiohttp": "≤ 0.25",
@@ -33,6 +41,8 @@ GOALS = {
     "peak_rss_growth_mb_per_100k": "≤ 5",
     "plan_cpu_ms_a_job": "≤ 2",
     "plan_mb_a_job": "≤ 0.2",
+    "contamination_cpu_vs_floor": "≤ 3",
+    "contamination_peak_growth_mb_per_100k": "≤ 20",
 }
 
 

@@ -9,13 +9,14 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 TINY = """
 import sys, json
 sys.path.insert(0, sys.argv[1])
-import dag, engine, faults, images, memory
+import contamination, dag, engine, faults, images, memory
 print(json.dumps({
     "engine": engine.measure(rounds=1, requests=16, sdk_requests=4, in_flight=4, latencies={"200ms": 0.01}),
     "images": images.measure(rounds=1, pictures=2, at_once=2),
     "faults": faults.measure(rounds=1, requests=16, latency=0.01, in_flight=4),
     "memory": memory.measure(counts=(8,), in_flight=4),
     "dag": dag.measure(rounds=1, shards=(1,)),
+    "contamination": contamination.measure(rounds=1, counts=(8, 16), pictures=4),
 }))
 """
 
@@ -28,5 +29,6 @@ def test_every_section_measures_something() -> None:
     assert found["engine"]["by_latency"]["200ms"]["engine"]["requests_per_s"] > 0
     assert found["images"]["cold_image_vs_encode"] > 0
     assert found["faults"]["throughput_under_faults"] > 0
+    assert found["contamination"]["contamination_cpu_vs_floor"] > 0
     assert set(found["memory"]["peak_rss_mb"]) == {"8"}
     assert found["dag"]["by_shards"]["1"]["jobs"] > 30

@@ -87,7 +87,13 @@ def made(tmp_path: Path) -> Path:
 def test_the_kits_result_file(benchmarks: Path, tmp_path: Path, made: Path, form: Callable[[Path, Rows], None]) -> None:
     asked = list(rows("MMStar", benchmarks / "MMStar"))
     answers: Rows = [
-        {"index": row.echo["index"], "question": row.question, "answer": "B", "prediction": f" {n} = A, \u00fc "}
+        {
+            "index": row.echo["index"],
+            "question": row.question,
+            "source": "web",
+            "answer": "B",
+            "prediction": f" {n} = A, \u00fc ",
+        }
         for n, row in enumerate(asked)
     ]
     form(made / "other-7b_MMStar.x", answers[::-1])
@@ -133,6 +139,12 @@ def test_one_file_a_benchmark(benchmarks: Path, tmp_path: Path, made: Path) -> N
     for name in ("a_POPE.jsonl", "b_POPE.jsonl"):
         (made / name).write_text("{}\n")
     with pytest.raises(BadInput, match=r"a_POPE\.jsonl, b_POPE\.jsonl"):
+        import_(benchmarks, tmp_path, "POPE")
+
+
+def test_a_row_that_was_cut(benchmarks: Path, tmp_path: Path, made: Path) -> None:
+    (made / "POPE.tsv").write_text("index\tprediction\n0\tYes\n1\n")
+    with pytest.raises(BadInput, match="line 3: 1 cells, and 2 in the header"):
         import_(benchmarks, tmp_path, "POPE")
 
 

@@ -32,7 +32,7 @@ def take(settings: PredictSettings, *, source: Path, data: Path, out: Path) -> N
     """
     for name, asked in questions(settings, data).items():
         file = answer_file(source, name)
-        write_answers(out / name, asked, matched(file, list(_lines(file)), asked, by_place=name == "MIA-Bench"))
+        write_answers(out / name, asked, matched(name, file, list(_lines(file)), asked))
 
 
 def answer_file(source: Path, benchmark: str) -> Path:
@@ -53,16 +53,16 @@ def answer_file(source: Path, benchmark: str) -> Path:
     return found[0]
 
 
-def matched(file: Path, lines: Sequence[Line], asked: Sequence[Row], *, by_place: bool) -> dict[str, str]:
-    """The answer to each row, by key. `by_place`: the n-th line is the n-th row's. Raises `BadInput`."""
-    if by_place:
+def matched(benchmark: str, file: Path, lines: Sequence[Line], asked: Sequence[Row]) -> dict[str, str]:
+    """The answer to each row, by key; of MIA-Bench the n-th line is the n-th row's. Raises `BadInput`."""
+    if benchmark == "MIA-Bench":
         if len(lines) != len(asked):
             raise _bad(file, "(file)", f"{len(lines)} answers", f"{len(asked)}, in the order of the questions")
         return {row.key: _text(file, at, fields) for row, (at, fields) in zip(asked, lines, strict=True)}
-    wanted = {_key(row.echo, row.key): row.key for row in asked}
+    wanted = {_name(benchmark, row.echo): row.key for row in asked}
     found: dict[str, str] = {}
     for at, fields in lines:
-        named = _key(fields)
+        named = _name(benchmark, fields)
         if named not in wanted:
             raise _bad(file, at, f"{named!r}, of no row of this benchmark", "an index of the benchmark's own file")
         if wanted[named] in found:
@@ -76,23 +76,23 @@ def matched(file: Path, lines: Sequence[Line], asked: Sequence[Row], *, by_place
     return found
 
 
-def _key(fields: dict[str, Any], default: str = "") -> str:
-    """What an answer is filed under; MMSInst's ids are a task's own. A spreadsheet makes 3 of it, or 3.0."""
-    value = next((fields[name] for name in KEYS if fields.get(name) not in (None, "")), default)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    task = fields.get("source")
-    return f"{task}/{value}" if task else str(value)
+def _name(benchmark: str, fields: dict[str, Any]) -> str:
+    """What an answer is filed under; MMSInst's ids are a task's own."""
+    value = _whole(next((fields[name] for name in KEYS if fields.get(name) not in (None, "")), ""))
+    return f"{fields.get('source')}/{value}" if benchmark == "MMSInst" else str(value)
+
+
+def _whole(value: Any) -> Any:
+    """A cell without what a spreadsheet makes of whole numbers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _text(file: Path, at: str, fields: dict[str, Any]) -> str:
-    """A model's answer; an empty cell is an empty answer, a whole number what the model wrote before a spreadsheet took it."""
+    """A model's answer; an empty cell is an empty answer."""
     name = next((name for name in TEXTS if name in fields), None)
     if name is None:
         raise _bad(file, at, f"fields {', '.join(fields)}", f"one of {', '.join(TEXTS)}")
-    value = fields[name]
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    value = _whole(fields[name])
     return "" if value is None else str(value)
 
 
@@ -103,10 +103,7 @@ def _lines(file: Path) -> Iterator[Line]:
             case ".xlsx":
                 yield from _sheet(file)
             case ".tsv" | ".csv":
-                csv.field_size_limit(sys.maxsize)
-                with open(file, encoding="utf-8-sig", newline="") as opened:
-                    reader = csv.DictReader(opened, delimiter="\t" if file.suffix == ".tsv" else ",", restkey="")
-                    yield from ((f"line {reader.line_num}", dict(row)) for row in reader)
+                yield from _separated(file, "\t" if file.suffix == ".tsv" else ",")
             case ".json":
                 yield from ((f"item {n}", row) for n, row in enumerate(json.loads(file.read_text(encoding="utf-8")), 1))
             case _:
@@ -114,6 +111,19 @@ def _lines(file: Path) -> Iterator[Line]:
                     yield from ((f"line {n}", json.loads(line)) for n, line in enumerate(opened, 1) if line.strip())
     except (OSError, ValueError, csv.Error) as error:
         raise _bad(file, "(file)", str(error)[:200], f"a readable {file.suffix} file, one answer a row") from error
+
+
+def _separated(file: Path, separator: str) -> Iterator[Line]:
+    """The rows of a table in text; a cell may hold line ends in quotes."""
+    csv.field_size_limit(sys.maxsize)
+    with open(file, encoding="utf-8-sig", newline="") as opened:
+        reader = csv.reader(opened, delimiter=separator)
+        head = next(reader, [])
+        for cells in reader:
+            if cells and len(cells) != len(head):
+                raise ValueError(f"line {reader.line_num}: {len(cells)} cells, and {len(head)} in the header")
+            if cells:
+                yield f"line {reader.line_num}", dict(zip(head, cells, strict=True))
 
 
 def _sheet(file: Path) -> Iterator[Line]:

@@ -255,9 +255,15 @@ rule benchmark_data:
 rule evaluate_contamination:
     input:
         shards=expand(shard_files, shard=SHARDS),
-        mixtures=[f"{t}/mixtures/{name}/ids.parquet" for name in study.trained_mixtures()],
+        mixtures=[
+            f"{t}/mixtures/{name}/ids.parquet" for name in study.trained_mixtures()
+        ],
         evolved=sorted(
-            {f for name in study.trained_mixtures() for f in study.mixture_datasets(name)}
+            {
+                f
+                for name in study.trained_mixtures()
+                for f in study.mixture_datasets(name)
+            }
         ),
         data=[study.benchmark_file(b) for b in study.benchmarks],
     output:

@@ -257,7 +257,9 @@ rule publish_contamination:
         runtime=20,
     params:
         settings=(
-            publishing.contamination_settings(study).dump() if study.looked_into else ""
+            publishing.contamination_settings(study).dump()
+            if study.looked_into
+            else ""
         ),
         evaluate=lambda w: f"{R}/evaluate",
         out=subpath(output[0], strip_suffix=".html"),

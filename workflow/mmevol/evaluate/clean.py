@@ -18,7 +18,8 @@ from mmevol.store import write_json
 
 
 def clean(settings: CleanSettings, *, run: Run, overlaps: Path, evaluate: Path, data: Path, out: Path) -> None:
-    """Write into `out` (JSON) for every arm and benchmark the reported number over the rows without overlap, of each training run.
+    """Write into `out` (JSON) for every arm and benchmark the reported number over the rows without overlap, and how many they
+    are, of each training run; nothing where no row overlaps.
 
     `overlaps`: what `contamination` wrote; `evaluate`: folder of ``<arm>/seed_<k>/<benchmark>/predictions.jsonl``. A live judge was
     asked all of it when the whole was scored; its answers come from the reply store.
@@ -32,13 +33,13 @@ def clean(settings: CleanSettings, *, run: Run, overlaps: Path, evaluate: Path, 
             with live(judge, run, name, data / name, usage) if judge else nullcontext(None) as judges:
                 for arm, (mixture, seeds) in settings.arms.items():
                     over = {key for kind in KINDS for key in found[mixture][name][kind]}
-                    reported = []
+                    reported, left = [], []
                     for seed in seeds if over else ():
                         path = evaluate / arm / f"seed_{seed}" / name / "predictions.jsonl"
                         kept = without(name, read_inputs(name, data / name, {"predictions": path}), over)
-                        result = score(name, settings.rules, kept, judges) if kept.predictions else None
-                        reported.append((result.reported, result.n) if result else (None, 0))
-                    scores[arm][name] = {"reported": [number for number, _ in reported], "n": [n for _, n in reported]}
+                        left.append(len(kept.predictions))
+                        reported.append(score(name, settings.rules, kept, judges).reported if left[-1] else None)
+                    scores[arm][name] = {"reported": reported, "n": left}
                     beat.advance()
     write_json(out, scores)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mmevol.config.evaluate import Contamination
 from mmevol.evaluate.benchmarks import Row
 from mmevol.evaluate.overlap import Index, picture_hash, runs, words
+from mmevol.records import BadInput
 from PIL import Image, ImageDraw
 
 
@@ -32,7 +33,7 @@ def saved(picture: Image.Image, **how: object) -> bytes:
 
 
 def apart(left: bytes, right: bytes) -> int:
-    return (picture_hash(left) ^ picture_hash(right)).bit_count()
+    return (picture_hash(left, "") ^ picture_hash(right, "")).bit_count()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -71,7 +72,7 @@ def test_pictures_by_file_and_by_sight(tmp_path: Path) -> None:
     rows = [row("a", "Q?", tmp_path / "0.png"), row("b", "R?", tmp_path / "1.png", tmp_path / "2.png"), row("c", "S?")]
     finder = index(rows).ready()
     again = saved(drawing(2), format="JPEG", quality=70)
-    assert finder.near([picture_hash(again), picture_hash(saved(drawing(5), format="PNG"))]) == [{1}, set()]
+    assert finder.near([picture_hash(again, ""), picture_hash(saved(drawing(5), format="PNG"), "")]) == [{1}, set()]
     from mmevol.store import file_digest
 
     assert finder.same(file_digest(tmp_path / "0.png")) == {0}
@@ -93,3 +94,11 @@ def test_runs_of_words_and_a_benchmarks_own_phrase() -> None:
 def test_the_same_question_many_times_is_no_phrase() -> None:
     rows = [row(str(n), "how many of the small red cups stand on the long table") for n in range(9)]
     assert len(index(rows, words=8, common=2).ready().told(rows[0].question)) == 9
+
+
+def test_what_is_no_picture(tmp_path: Path) -> None:
+    whole = saved(drawing(1), format="PNG")
+    for data in (b"no picture", whole[: len(whole) // 2]):
+        (tmp_path / "0.png").write_bytes(data)
+        with pytest.raises(BadInput, match="MMStar:a"):
+            index([row("a", "Q?", tmp_path / "0.png")])

@@ -17,6 +17,7 @@ import numpy as np
 
 from mmevol.config.evaluate import Contamination
 from mmevol.evaluate.benchmarks import Row
+from mmevol.records import BadInput
 
 KINDS = ("picture", "near", "words", "question")
 """Of an overlap: the picture's file, nearly the picture, a run of words of the question, the whole question about (nearly) the same
@@ -41,15 +42,37 @@ def runs(of: Sequence[str], length: int) -> Iterator[str]:
         yield line[starts[first] : starts[first + length] - 1]
 
 
-def picture_hash(data: bytes) -> int:
-    """The perceptual hash of a picture's file, 64 bits. Raises `OSError` for what is no picture."""
+def picture_hash(data: bytes, where: str) -> int:
+    """The perceptual hash of a picture's file, 64 bits. Raises `BadInput`, with `where` it is, for what is no whole picture."""
     import imagehash
     from PIL import Image
 
-    with Image.open(io.BytesIO(data)) as picture:
-        picture.draft("L", (128, 128))  # of a JPEG only what the hash looks at is decoded
-        bits = imagehash.phash(picture.convert("RGB").convert("L")).hash
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            picture.draft("L", (128, 128))  # of a JPEG only what the hash looks at is decoded
+            bits = imagehash.phash(picture.convert("RGB").convert("L")).hash
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise _lost(where, error) from error
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def file_hash(path: Path) -> int:
+    """The perceptual hash of a picture file. Raises `BadInput`."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _lost(str(path), error) from error
+    return picture_hash(data, str(path))
+
+
+def _lost(where: str, error: Exception) -> BadInput:
+    return BadInput(
+        file=where,
+        field="image",
+        found=str(error)[:200],
+        expected="a picture",
+        remedy="put it back: the seeds' are those that their audit saw, a benchmark's its official ones",
+    )
 
 
 @dataclass
@@ -78,7 +101,7 @@ class Index:
                     name = sha256(data).hexdigest()
                     read[source] = name
                     if name not in seen:
-                        seen[name] = picture_hash(data)
+                        seen[name] = picture_hash(data, f"{benchmark}:{row.key}")
                 self._digests[read[source]].add(number)
                 self._hashes[seen[read[source]]].add(number)
             said = words(row.question)
@@ -134,8 +157,3 @@ class Finder:
     def asked(self, question: str) -> list[int]:
         """The rows with this very question."""
         return self.questions.get(" ".join(words(question)), [])
-
-
-def file_hash(path: Path) -> int:
-    """The perceptual hash of a picture file."""
-    return picture_hash(path.read_bytes())

@@ -38,6 +38,11 @@ def test_models_are_rows_like_arms() -> None:
         *("seed", "large", "theirs", "kit"),
         *("seed.blind", "large.blind", "theirs.blind"),
     ]
+    assert results_settings(of).untrained == {
+        "large": "an endpoint",
+        "theirs": "a model of transformers",
+        "kit": "answers made elsewhere, scored here",
+    }
     assert cost_settings(of).answered == ["large", "large.blind"]
     assert sum("seed_0/usage.json" in file for file in of.usage_files()) == 2
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from mmevol.config.evaluate import BENCHMARKS
+from mmevol.config.evaluate import BENCHMARKS, Measured
 from mmevol.config.section import Name, Section, Settings
 
 if TYPE_CHECKING:
@@ -89,13 +89,15 @@ class Publish(Section):
 
 class ResultsSettings(Settings):
     """Of ``publish results``. ``arms``: name and train seeds, as the rows stand; without its pictures an arm is ``<arm>.blind``.
-    ``paper``: the row of the paper's tables that an arm repeats."""
+    ``paper``: the row of the paper's tables that an arm repeats. ``untrained``: what stands among the arms and was not trained
+    here, by name, as ``an endpoint``."""
 
     rules: str = "mmevol"
     benchmarks: list[str]
     arms: list[tuple[str, list[int]]]
     baseline: str | None = None
     paper: dict[Name, str] = {}
+    untrained: dict[Name, str] = {}
 
     @property
     def runs(self) -> dict[str, list[int]]:
@@ -184,7 +186,14 @@ def results_settings(study: "Study") -> ResultsSettings:
         arms=list((arms | blind).items()),
         baseline=study.publish.baseline if study.publish.baseline in arms else None,
         paper={name: row for name, row in study.publish.paper.items() if name in arms},
+        untrained={name: _source(model) for name, model in study.evaluate.models.items()},
     )
+
+
+def _source(model: Measured) -> str:
+    if model.endpoint:
+        return "an endpoint"
+    return "a model of transformers" if model.folder else "answers made elsewhere, scored here"
 
 
 def rounds_settings(study: "Study") -> RoundsSettings:

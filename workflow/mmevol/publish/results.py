@@ -272,6 +272,11 @@ def notes(scores: Scores, settings: ResultsSettings) -> list[str]:
             if settings.paper
             else []
         ),
+        *(
+            ["Not trained here: " + "; ".join(f"{name} ({what})" for name, what in settings.untrained.items()) + "."]
+            if settings.untrained
+            else []
+        ),
         *(["An arm called .blind is the arm with every picture greyed out."] if _any_blind(settings) else []),
     ]
 

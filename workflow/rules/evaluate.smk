@@ -134,6 +134,13 @@ if chunks > 1:
             " --out {params.out} > {log} 2>&1"
 
 
+answering = (
+    (lambda w: study.served(study.ask_model_settings(w.arm).endpoint))
+    if SERVED
+    else None
+)
+
+
 rule evaluate_ask:
     input:
         [study.benchmark_file(b) for b in study.benchmarks],
@@ -148,11 +155,11 @@ rule evaluate_ask:
         arm=named(study.answering("endpoint")),
     conda:
         "../../envs/base.yaml"
+    threads: cores(answering)
     resources:
-        mem_mb=lambda w, attempt: 2000 * attempt,
-        runtime=lambda w, attempt: 480 * attempt,
+        **of_servers(answering, mem_mb=2000, runtime=480),
     params:
-        settings=lambda w: study.ask_model_settings(w.arm).dump(),
+        settings=lambda w: dumped(study.ask_model_settings, w.arm),
         data=Path(study.benchmark_data("_")).parent,
         out=subpath(output.usage, parent=True),
     message:
@@ -310,9 +317,9 @@ rule evaluate_clean:
         f"{timings}/evaluate_clean.tsv"
     conda:
         "../../envs/base.yaml"
+    threads: cores(judging)
     resources:
-        mem_mb=lambda w, attempt: 2000 * attempt,
-        runtime=lambda w, attempt: 120 * attempt,
+        **of_servers(judging, mem_mb=2000, runtime=120),
     params:
         settings=study.clean_settings().dump() if study.looked_into else "",
         evaluate=lambda w: v,

@@ -225,7 +225,7 @@ def _check_measured(study: Study, name: str, file: str) -> None:
         raise BadInput(
             file=file,
             field=f"evaluate.models.{name}.endpoint",
-            found="the embedded teacher" if endpoint.launch else "images: url",
+            found="the embedded teacher" if endpoint.launch == "embedded" else "images: url",
             expected="a model that answers questions in words, and is sent pictures inline",
             remedy="name an endpoint of its own: {base_url: …, model: …, temperature: 0}",
         )

@@ -144,5 +144,5 @@ def _sheet(file: Path) -> Iterator[Line]:
 def _bad(file: Path, field: str, found: str, expected: str) -> BadInput:
     remedy = "mend the file, or make it anew"
     if "calamine" in found:
-        remedy = "pip install 'mmevol[score]', or save the sheet as .tsv"
+        remedy = "pip install python-calamine, or save the sheet as .tsv"
     return BadInput(file=str(file), field=field, found=found, expected=expected, remedy=remedy)

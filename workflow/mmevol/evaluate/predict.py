@@ -75,7 +75,9 @@ def gather(settings: PredictSettings, *, data: Path, parts: list[Path], out: Pat
 
 def questions(settings: PredictSettings, data: Path) -> dict[str, list[Row]]:
     """The rows of every benchmark. Raises `BadInput` for broken files."""
-    return {name: list(rows(name, data / name, settings.prompts, textual=settings.textual)) for name in settings.benchmarks}
+    return {
+        name: list(rows(name, data / name, settings.prompts, textual=settings.textual)) for name in settings.benchmarks
+    }
 
 
 def written(asked: dict[str, list[Row]], found: Answers, out: Path) -> None:

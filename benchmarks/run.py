@@ -40,6 +40,7 @@ GOALS = {
     "throughput_under_faults": "≥ 0.8",
     "peak_rss_growth_mb_per_100k": "≤ 5",
     "plan_cpu_ms_a_job": "≤ 2",
+    "listed_cpu_ms_a_job": "",
     "plan_mb_a_job": "≤ 0.2",
     "contamination_cpu_vs_floor": "≤ 3",
     "contamination_peak_growth_mb_per_100k": "≤ 20",

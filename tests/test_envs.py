@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 ENVS = ROOT / "envs"
-ROLES = {"base": ("batch", "workflow"), "train-gpu": ("train",)}
+ROLES = {"base": ("batch", "score", "workflow"), "train-gpu": ("train",)}
 """The extras of the package that each environment holds."""
 ELSEWHERE = {"snakemake", "setuptools"}
 """Snakemake activates the environments from outside; conda's pip brings setuptools."""

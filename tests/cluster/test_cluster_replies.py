@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from place import Place, wait_until
 from shipped import FAST, QUICK, SLOW
 
 pytestmark = pytest.mark.cluster
+
+Start = Callable[..., subprocess.Popen[bytes]]
 
 
 def on(node: str) -> tuple[str, ...]:
@@ -36,7 +40,7 @@ def held_on(replies: Path, node: str, job: str) -> dict[str, Any] | None:
 
 
 def test_two_studies_meet_in_a_bucket(
-    slurm: Slurm, seeded: Place, undisturbed: dict[str, bytes], tmp_path: Path
+    slurm: Slurm, seeded: Place, undisturbed: dict[str, bytes], start: Start, tmp_path: Path
 ) -> None:
     replies = tmp_path / "replies"
     one, two = (seeded.copy(tmp_path / name) for name in ("one", "two"))
@@ -46,9 +50,9 @@ def test_two_studies_meet_in_a_bucket(
         place.study["endpoints"]["evolver"] |= FAST
         place.run("evolve", "--until", "evolve_judge_seeds")
         place.study["endpoints"]["evolver"] |= SLOW
-    first = one.start("dataset", *on("node0"))
+    first = start(one, "dataset", *on("node0"))
     owner = wait_until(lambda: held_on(replies, "node0", "evolve/full/round_1"), 90, "the first study's job")
-    second = two.start("dataset", *on("node1"))
+    second = start(two, "dataset", *on("node1"))
     log = two.results / "logs" / "evolve_ask" / "full.1.0.log"
     wait_until(lambda: log.exists() and "on node0" in log.read_text(), 90, "a job of the second study that waits")
     assert len(one.requests()) > 0

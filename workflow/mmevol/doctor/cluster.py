@@ -112,9 +112,6 @@ def judged(
             "gpus_per_node", str(wanted), str(there), verdict, f"gpus_per_node: {there}" if wanted != there else ""
         )
     yield from _accounting(site, config, mine)
-    array = int(config["MaxArraySize"])
-    verdict = "ok" if array > 256 else "note"
-    yield Row("arrays", "up to 256 jobs", f"MaxArraySize {array}", verdict, "" if array > 256 else "arrays get shorter")
 
 
 def _partition(key: str, site: dict[str, Any], parts: dict[str, Partition], best: Partition | None) -> Row:
@@ -125,8 +122,8 @@ def _partition(key: str, site: dict[str, Any], parts: dict[str, Partition], best
     p, gpus = parts[name], key == "gpu_partition"
     if not p.up or (gpus and not p.gpus):
         return Row(key, f"{name}{', with GPUs' if gpus else ''}", str(p), "wrong", remedy)
-    if p.gpus and not gpus:
-        return Row(key, f"{name}, without GPUs", str(p), "note", remedy if best else "")
+    if p.gpus and not gpus and best:
+        return Row(key, f"{name}, without GPUs", str(p), "note", remedy)
     if p.minutes < LONGEST:
         return Row(key, f"{name}, 24 h", str(p), "note", "docs/cluster.md, run times: ask for less")
     return Row(key, name, str(p))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import Packages, Slurm, unable
+from daemons import PREFIX, Packages, Slurm, unable
 from place import Place, new_place
 from shipped import FAST, SLOW, with_site
 
@@ -20,7 +20,7 @@ def slurm() -> Iterator[Slurm]:
     """A running cluster without accounting."""
     if why := unable():
         pytest.skip(why)
-    folder = Path(tempfile.mkdtemp(prefix="mmevol-slurm-"))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     cluster = Slurm(folder, Packages())
     try:
         cluster.start()

@@ -22,6 +22,9 @@ CPUS, MEMORY, GPUS = 8, 16000, 2
 ETC = Path("/etc/slurm")
 """Where jobs look for slurm.conf: the executor takes ``SLURM_CONF`` out of their environment."""
 
+PREFIX = "mmevol-slurm-"
+"""Of the folder that holds all of it."""
+
 CONF = """
 ClusterName=mmevol
 SlurmctldHost={host}(127.0.0.1)
@@ -37,7 +40,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
+SelectTypeParameters=CR_Core_Memory,CR_LLN
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
@@ -81,9 +84,14 @@ def unable() -> str | None:
         return "a Slurm for tests needs root on Linux"
     if not shutil.which("apt-get"):
         return "a Slurm for tests is installed by apt-get, which is not here"
-    if (ETC / "slurm.conf").exists():
+    if (ETC / "slurm.conf").exists() and not ours(ETC / "slurm.conf"):
         return f"{ETC}/slurm.conf exists: this machine has a Slurm of its own"
     return None
+
+
+def ours(path: Path) -> bool:
+    """Whether a configuration file is a link of these tests."""
+    return path.is_symlink() and PREFIX in str(path.readlink())
 
 
 def run(*command: str, **more: Any) -> str:
@@ -159,6 +167,7 @@ class Slurm:
         (self.folder / "gres.conf").write_text(gres)
         self.configure(accounting=False)
         ETC.mkdir(exist_ok=True)
+        self.unlink()  # what a run that was killed left; its daemons died with it
         for name in ("slurm.conf", "gres.conf"):
             (ETC / name).symlink_to(self.folder / name)
         (self.folder / "munge.key").write_bytes(os.urandom(128))
@@ -179,8 +188,10 @@ class Slurm:
         (self.folder / "slurm.conf").write_text(CONF.format(**facts, **size, accounting=accounted))
 
     def daemon(self, name: str, *command: str) -> None:
+        """Start one that ends with this process, however that ends."""
         with open(self.folder / f"{name}.log", "ab") as log:
-            self.daemons[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            bound = ["setpriv", "--pdeathsig", "TERM", *command]
+            self.daemons[name] = subprocess.Popen(bound, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def controller(self) -> None:
         self.daemon("slurmctld", "slurmctld", "-D", "-i")
@@ -207,6 +218,7 @@ class Slurm:
         database = ["--no-defaults", f"--datadir={data}", "--user=root", "--skip-networking"]
         where = Path("/run/mysqld")
         where.mkdir(exist_ok=True)
+        (where / "mysqld.sock").unlink(missing_ok=True)
         self.daemon("mariadbd", "mariadbd", *database, f"--socket={where}/mysqld.sock")
         conf = DATABASE_CONF.format(host=socket.gethostname(), port=self.ports["database"], folder=self.folder)
         (self.folder / "slurmdbd.conf").write_text(conf)
@@ -214,12 +226,12 @@ class Slurm:
         (ETC / "slurmdbd.conf").symlink_to(self.folder / "slurmdbd.conf")
         wait_until((where / "mysqld.sock").exists, 30, "mariadbd")
         self.daemon("slurmdbd", "slurmdbd", "-D")
+        self.end("slurmctld")
+        self.configure(accounting=True)
         wait_until(lambda: self.says("sacctmgr", "-n", "list", "cluster") is not None, 30, "slurmdbd")
         run("sacctmgr", "-i", "add", "cluster", "mmevol")
         run("sacctmgr", "-i", "add", "account", "lab")
         run("sacctmgr", "-i", "add", "user", "root", "account=lab")
-        self.end("slurmctld")
-        self.configure(accounting=True)
         self.controller()
         self.wait_idle()
 
@@ -229,10 +241,13 @@ class Slurm:
             self.cancel_all()
         for name in reversed([*self.daemons]):
             self.end(name)
-        for name in ("slurm.conf", "gres.conf", "slurmdbd.conf"):
-            if (ETC / name).is_symlink():
-                (ETC / name).unlink()
+        self.unlink()
         self.packages.remove()
+
+    @staticmethod
+    def unlink() -> None:
+        for path in filter(ours, ETC.glob("*.conf")):
+            path.unlink()
 
     def cancel_all(self) -> None:
         """End all jobs."""

@@ -3,11 +3,10 @@
 import re
 from typing import Any
 
-from daemons import GPUS
 from place import REPO
 
 PROFILE = REPO / "slurm" / "config.yaml"
-SITE = {"gpus_per_node": GPUS, "accounting": "false"}
+SITE = {"accounting": "false"}
 QUICK = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "7", "--latency-wait", "10")
 """How the tests call Snakemake: by the profile, looking sooner at what are short jobs."""
 FAST: dict[str, Any] = {"concurrency": 16, "limits": {}}

@@ -1,11 +1,13 @@
 """What clusters do to jobs: memory, walltime, cancelled jobs, drained nodes, a controller that restarts, a user who stops."""
 
+import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daemons import NODES, Slurm, run
@@ -103,3 +105,42 @@ def test_second_user_is_refused_and_interrupt_cancels_all(
     assert slurm.jobs("PENDING,RUNNING") == []
     place.run("dataset", *QUICK)
     assert place.data_files("evolve") == undisturbed
+
+
+def test_walltime_ends_a_job_and_training_goes_on_from_its_checkpoint(
+    slurm: Slurm, at_site: Callable[..., Place], start: Start, tmp_path: Path
+) -> None:
+    place = at_site(new_place(tmp_path / "place"))
+    tiny = place.study["train"]["backbones"]["tiny"]
+    tiny |= {"pretrain_on": None, "finetune": tiny["finetune"] | {"epochs": 80}}
+    place.study["train"] |= {
+        "mixtures": {"seed": [{"seeds": "all"}]},
+        "arms": {"seed": {"backbone": "tiny", "mixture": "seed"}},
+        "checkpoints": {"every": 20},
+    }
+    del place.study["evaluate"]
+    finetune = place.results.relative_to(place.folder) / "train" / "finetune" / "seed" / "seed_0"
+    place.run(str(finetune / "manifest.json"), "--omit-from", "train_finetune")
+
+    def beat() -> dict[str, Any]:
+        return next((b for b in map(read_beat, place.results.glob("status/*finetune*")) if b), {})
+
+    snakemake = start(place, str(finetune / "manifest.json"), *QUICK, "--set-resources", "train_finetune:runtime=1")
+    wait_until(lambda: (place.folder / finetune / "checkpoint-60").exists(), 120, "a checkpoint")
+    os.kill(beat()["pid"], signal.SIGSTOP)  # it hangs, and is cut a minute after it began
+    stopped = beat()
+    wait_until(lambda: beat()["began"] > stopped["began"], 180, "a second job")
+    resumed = wait_until(lambda: beat()["done"], 60, "a step of it")
+    assert resumed >= 60
+    assert snakemake.wait(timeout=120) == 0, printed(place)[-3000:]
+    assert [job["state"] for job in jobs_of(slurm, printed(place))] == ["TIMEOUT", "COMPLETED"]
+    steps = len((place.folder / finetune / "loss.csv").read_text().splitlines()) - 1
+    assert steps == beat()["done"] == beat()["total"]
+
+
+def read_beat(path: Path) -> dict[str, Any]:
+    """A heartbeat; {} while it is replaced."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return {}

@@ -12,7 +12,8 @@ from shipped import QUICK
 
 pytestmark = pytest.mark.cluster
 
-GPU_RULES = ("train_pretrain", "train_finetune", "evaluate_predict")
+GPU_RULES = {"train_finetune": GPUS, "evaluate_predict": 1}
+ON_GPUS = ("--set-resources", *(f"{rule}:gpu={n}" for rule, n in GPU_RULES.items()))
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def done(slurm: Slurm, at_site: Callable[..., Place], tmp_path_factory: pytest.T
     """The test study, run on the cluster; what Snakemake said is in ``snakemake.out``."""
     slurm.account()
     place = at_site(new_place(tmp_path_factory.mktemp("study") / "done"), accounting="true", account="lab")
-    (place.folder / "snakemake.out").write_text(place.run(*QUICK))
+    (place.folder / "snakemake.out").write_text(place.run(*QUICK, *ON_GPUS))
     return place
 
 
@@ -49,7 +50,7 @@ def test_jobs_go_where_they_belong(slurm: Slurm, done: Place) -> None:
     assert {job["Account"] for job in jobs} == {"lab"}
     for job in jobs:
         gpus = int((re.findall("gres/gpu=([0-9]+)", job["AllocTRES"]) or ["0"])[0])
-        expected = {"evaluate_predict": 1}.get(rule_of(job), GPUS) if rule_of(job) in GPU_RULES else 0
+        expected = GPU_RULES.get(rule_of(job), 0)
         assert (job["Partition"], gpus) == ("gpu" if expected else "cpu", expected), job
     assert {rule_of(job) for job in jobs} >= set(GPU_RULES)
 

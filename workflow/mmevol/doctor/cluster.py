@@ -125,7 +125,7 @@ def _partition(key: str, site: dict[str, Any], parts: dict[str, Partition], best
     if p.gpus and not gpus and best:
         return Row(key, f"{name}, without GPUs", str(p), "note", remedy)
     if p.minutes < LONGEST:
-        return Row(key, f"{name}, 24 h", str(p), "note", "docs/cluster.md, run times: ask for less")
+        return Row(key, f"{name}, 24 h", str(p), "note", "docs/cluster.md says how to ask for less")
     return Row(key, name, str(p))
 
 

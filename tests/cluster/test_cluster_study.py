@@ -20,7 +20,9 @@ ON_GPUS = ("--set-resources", *(f"{rule}:gpu={n}" for rule, n in GPU_RULES.items
 def done(slurm: Slurm, at_site: Callable[..., Place], tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The test study, run on the cluster; what Snakemake said is in ``snakemake.out``."""
     slurm.account()
-    place = at_site(new_place(tmp_path_factory.mktemp("study") / "done"), accounting="true", account="lab")
+    place = at_site(
+        new_place(tmp_path_factory.mktemp("study") / "done"), accounting="true", account="lab", before='"touch before"'
+    )
     (place.folder / "snakemake.out").write_text(place.run(*QUICK, *ON_GPUS))
     return place
 
@@ -42,6 +44,7 @@ def test_everything_is_there(done: Place) -> None:
     for name in ("fig1_lineage", "fig9c_difficulty", "fig_loss", "fig_results"):
         assert (done.results / "figures" / f"{name}.pdf").stat().st_size
     assert done.planned() == {}
+    assert (done.folder / "before").exists()  # what the site runs before every job
 
 
 def test_jobs_go_where_they_belong(slurm: Slurm, done: Place) -> None:
@@ -58,7 +61,7 @@ def test_jobs_go_where_they_belong(slurm: Slurm, done: Place) -> None:
 def test_seconds_of_work_are_grouped(slurm: Slurm, done: Place) -> None:
     jobs = accounted(slurm, (done.folder / "snakemake.out").read_text())
     scores = len(done.study["evaluate"]["benchmarks"]) * (len(done.study["train"]["arms"]) + 1)
-    assert len([job for job in jobs if rule_of(job) == "group_score"]) == -(-scores // 8)
+    assert len([job for job in jobs if rule_of(job) == "score"]) == -(-scores // 8)
 
 
 def test_jobs_of_all_nodes_tell_how_they_did(done: Place) -> None:

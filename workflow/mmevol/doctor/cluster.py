@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -107,7 +107,7 @@ def judged(
         remedy = "" if known else f"gpu_model: {next(iter(gpu.gpus)) or 'null'}"
         yield Row("gpu_model", str(model or "any"), found, "ok" if known else "wrong", remedy)
         there = gpu.gpus.get(model, gpu.most)
-        verdict = "wrong" if wanted > there else "note" if wanted < there else "ok"
+        verdict: Literal["ok", "wrong", "note"] = "wrong" if wanted > there else "note" if wanted < there else "ok"
         yield Row(
             "gpus_per_node", str(wanted), str(there), verdict, f"gpus_per_node: {there}" if wanted != there else ""
         )

@@ -13,17 +13,19 @@ from shipped import QUICK
 pytestmark = pytest.mark.cluster
 
 GPU_RULES = {"train_finetune": GPUS, "evaluate_predict": 1}
-ON_GPUS = ("--set-resources", *(f"{rule}:gpu={n}" for rule, n in GPU_RULES.items()))
+"""And how many each asks for; they are fake, so two processes of a training meet by gloo."""
 
 
 @pytest.fixture(scope="module")
 def done(slurm: Slurm, at_site: Callable[..., Place], tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The test study, run on the cluster; what Snakemake said is in ``snakemake.out``."""
     slurm.account()
-    place = at_site(
-        new_place(tmp_path_factory.mktemp("study") / "done"), accounting="true", account="lab", before='"touch before"'
-    )
-    (place.folder / "snakemake.out").write_text(place.run(*QUICK, *ON_GPUS))
+    place = new_place(tmp_path_factory.mktemp("study") / "done")
+    tiny = place.study["train"]["backbones"]["tiny"]
+    tiny |= {"machines": {"finetune": {"gpus": GPUS}}, "finetune": tiny["finetune"] | {"per_device": 4}}
+    place.study["evaluate"]["gpus"] = 1
+    at_site(place, accounting="true", account="lab", before='"touch before"')
+    (place.folder / "snakemake.out").write_text(place.run(*QUICK))
     return place
 
 

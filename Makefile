@@ -1,11 +1,11 @@
-# make setup | demo | smoke | test | lint | bench | report | clean; STUDY=config/… names another study
+# make setup | demo | smoke | test | test-cluster | lint | bench | report | clean; STUDY=config/… names another study
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 STUDY ?= config/config.yaml
 
-.PHONY: setup demo smoke test lint format bench report clean
+.PHONY: setup demo smoke test test-cluster lint format bench report clean
 
 setup: $(VENV)/.done
 
@@ -37,8 +37,12 @@ lint: setup
 
 test: lint
 	-@$(MAKE) --no-print-directory $(VENV)/.smoke
-	$(BIN)/pytest -n auto -m 'not workflow'
+	$(BIN)/pytest -n auto -m 'not workflow and not cluster'
 	$(BIN)/pytest -m workflow
+
+# As root: installs Slurm for as long as the tests run. A quarter of an hour.
+test-cluster: setup
+	$(BIN)/pytest tests/cluster
 
 bench: setup
 	$(BIN)/python benchmarks/run.py $(SECTIONS)

@@ -134,6 +134,18 @@ def test_an_owner_elsewhere_lives_as_long_as_its_heart_beats(tmp_path: Path, mon
     assert 1.5 + 0.7 < took < 6
 
 
+def test_what_a_dead_job_elsewhere_held_is_free_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "PATIENCE", 1)
+    folders = [tmp_path / str(n) for n in range(8)]
+    for folder in folders:
+        lonely(folder)
+    began = time.monotonic()
+    mine = Owner(folders, "me")
+    mine.acquire()
+    assert 1 < time.monotonic() - began < 4
+    mine.release()
+
+
 def test_an_owner_file_that_a_power_failure_emptied_is_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,13 +110,19 @@ def doctor(
             "--endpoint", help="ask the running servers whether they are what the study says (some 1000 tokens)"
         ),
     ] = False,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="compare the site block of slurm/config.yaml with what Slurm says")
+    ] = False,
 ) -> None:
-    """Check this installation, or with --endpoint the endpoints of a study, before anything is spent."""
+    """Check this installation, the endpoints of a study, or the cluster profile, before anything is spent."""
+    from mmevol.doctor.cluster import cluster as site
     from mmevol.doctor.examination import doctor as examine
     from mmevol.doctor.installation import installation
 
     if study and not endpoint:
         raise typer.BadParameter("a study is examined with --endpoint")
+    if cluster:
+        raise typer.Exit(site())
     raise typer.Exit(examine(study or Path("config/config.yaml"), names or []) if endpoint else installation())
 
 

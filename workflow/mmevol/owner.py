@@ -65,6 +65,7 @@ class Owner:
         me = {"host": socket.gethostname(), "pid": os.getpid(), "start": process_start(os.getpid()), "job": job}
         self._me = json.dumps(me)
         self._held: list[Path] = []
+        self._seen: dict[Path, tuple[tuple[str, int] | None, float]] = {}
         self._stop = threading.Event()
         self._beat: threading.Thread | None = None
 
@@ -106,35 +107,38 @@ class Owner:
                     os.utime(path)
 
     def _acquire_one(self, mine: Path, folder: Path) -> None:
-        seen: tuple[object, float] = (None, time.monotonic())
         while not self._stop.is_set():
             try:
                 os.link(mine, folder / "owner")
                 return
             except FileExistsError:
-                seen = self._wait(folder / "owner", seen)
+                self._wait(folder)
         raise RuntimeError(f"gave up waiting for {folder}")
 
-    def _wait(self, path: Path, seen: tuple[object, float]) -> tuple[object, float]:
-        """Wait a moment for a live owner, or put a dead one's file out of the way; returns what was last seen, and when."""
-        try:
-            text, mark = path.read_text(), path.stat().st_mtime_ns
-        except FileNotFoundError:
-            return (None, time.monotonic())
+    def _wait(self, folder: Path) -> None:
+        """Wait a moment for a live owner, or put a dead one's file out of the way."""
+        if not self._seen:  # of all folders at once, so that what a dead job held is free together
+            began = time.monotonic()
+            self._seen = {each: (_sign(each / "owner"), began) for each in self.folders}
+        path = folder / "owner"
+        sign = _sign(path)
+        if sign != self._seen[folder][0]:
+            self._seen[folder] = (sign, time.monotonic())
+        if sign is None:
+            return
+        text, _ = sign
         owner: dict[str, Any] = json.loads(text or LOST)
-        if (text, mark) != seen[0]:
-            seen = ((text, mark), time.monotonic())
         dead = (
             not alive_here(owner["pid"], owner["start"])
             if owner["host"] == socket.gethostname()
-            else time.monotonic() - seen[1] > PATIENCE
+            else time.monotonic() - self._seen[folder][1] > PATIENCE
         )
         if dead:
             grave = path.with_name(f".dead.{socket.gethostname()}.{os.getpid()}")
             try:
                 path.rename(grave)
             except FileNotFoundError:
-                return seen
+                return
             if grave.read_text() != text:  # another waiter took over between our look and our rename: give it back
                 os.link(grave, path)
             grave.unlink()
@@ -143,4 +147,11 @@ class Owner:
                 self._told = text
                 self.on_wait(f"{path.parent} is held by {owner['job']} (pid {owner['pid']} on {owner['host']})")
             time.sleep(0.2)
-        return seen
+
+
+def _sign(path: Path) -> tuple[str, int] | None:
+    """An owner file's text and last heartbeat; None where there is no owner."""
+    try:
+        return path.read_text(), path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-REPO = Path(__file__).parents[2]
+REPO = Path(__file__).parents[1]
 TEST_STUDY = REPO / "config" / "test.yaml"
 
 

@@ -22,8 +22,8 @@ def clean(settings: CleanSettings, *, run: Run, overlaps: Path, evaluate: Path, 
     are, of each training run; nothing where no row overlaps.
 
     `overlaps`: what `contamination` wrote; `evaluate`: folder of ``<arm>/seed_<k>/<benchmark>/predictions.jsonl``. A live judge was
-    asked of the whole before, so its answers come from the reply store; but a column of answers that is all numbers without the rows
-    reads otherwise in the kit's spreadsheet (2 as 2.0), and then it is asked anew. ``usage.json`` beside `out` says so.
+    asked of the whole before, so its answers come from the reply store; but a column of answers that is all numbers without the
+    rows reads otherwise in the kit's spreadsheet (2 as 2.0), and then it is asked anew. ``usage.json`` beside `out` says so.
     """
     found = json.loads(overlaps.read_text(encoding="utf-8"))["overlaps"]
     usage = out.with_name("usage.json")

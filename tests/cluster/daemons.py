@@ -167,7 +167,8 @@ class Slurm:
         (self.folder / "gres.conf").write_text(gres)
         self.configure(accounting=False)
         ETC.mkdir(exist_ok=True)
-        self.unlink()  # what a run that was killed left; its daemons died with it
+        for path in filter(ours, ETC.glob("*.conf")):  # of a run that was killed; its daemons died with it
+            path.unlink()
         for name in ("slurm.conf", "gres.conf"):
             (ETC / name).symlink_to(self.folder / name)
         (self.folder / "munge.key").write_bytes(os.urandom(128))
@@ -241,13 +242,10 @@ class Slurm:
             self.cancel_all()
         for name in reversed([*self.daemons]):
             self.end(name)
-        self.unlink()
+        for path in ETC.glob("*.conf"):
+            if path.is_symlink() and path.readlink().is_relative_to(self.folder):
+                path.unlink()
         self.packages.remove()
-
-    @staticmethod
-    def unlink() -> None:
-        for path in filter(ours, ETC.glob("*.conf")):
-            path.unlink()
 
     def cancel_all(self) -> None:
         """End all jobs."""

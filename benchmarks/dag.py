@@ -45,7 +45,7 @@ def planned(shards: int) -> dict[str, float]:
         placeholder.parent.mkdir(parents=True)
         placeholder.touch()
         Path(folder, "study.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
-        summed, listed = dry_run(folder, "--quiet", "rules"), dry_run(folder)
+        summed, listed = dry_run(folder, "--quiet"), dry_run(folder)
     return {**summed, "listed_cpu_s": listed["cpu_s"]}
 
 

@@ -45,12 +45,13 @@ def planned(shards: int) -> dict[str, float]:
         placeholder.parent.mkdir(parents=True)
         placeholder.touch()
         Path(folder, "study.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
-        summed, listed = dry_run(folder, "--quiet", "rules"), dry_run(folder)
-    return {**summed, "listed_cpu_s": listed["cpu_s"]}
+        plan, listing = dry_run(folder, "--quiet"), dry_run(folder)
+    (jobs,) = {int(line.split()[1]) for line in listing[2].splitlines() if line.startswith("total ")}
+    return {"cpu_s": plan[0], "listed_cpu_s": listing[0], "peak_mb": listing[1], "jobs": jobs}
 
 
-def dry_run(folder: str, *options: str) -> dict[str, float]:
-    """CPU seconds, peak MB and jobs of one `snakemake -n`."""
+def dry_run(folder: str, *options: str) -> tuple[float, float, str]:
+    """CPU seconds, peak MB and output of one `snakemake -n`."""
     command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", folder, "-n", *options]
     with open(Path(folder, "out"), "w+") as out:
         process = subprocess.Popen([*command, "--configfile", f"{folder}/study.yaml"], stdout=out, stderr=out)
@@ -59,8 +60,7 @@ def dry_run(folder: str, *options: str) -> dict[str, float]:
         out.seek(0)
         text = out.read()
     assert process.returncode == 0, text[-3000:]
-    (jobs,) = {int(line.split()[1]) for line in text.splitlines() if line.startswith("total ")}
-    return {"cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024, "jobs": jobs}
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, text
 
 
 def draw(rows: dict[int, dict[str, float]]) -> None:

@@ -24,6 +24,8 @@ R = study.results
 logs = f"{R}/logs"
 timings = f"{R}/timings"
 SHARDS = list(study.shards)
+# A pattern for the wildcard of arms and models.
+named = lambda arms: "|".join(sorted(set(arms))).replace(".", "[.]") or "none"
 SERVED = study.served(*study.endpoints)
 # Where torch is needed, with --sdm apptainer: built from envs/train-gpu.def.
 gpu_image = str(Path(workflow.current_basedir).parent.parent / "envs/train-gpu.sif")

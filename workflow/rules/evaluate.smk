@@ -56,11 +56,6 @@ chunks = study.evaluate.chunks
 piece = "" if chunks == 1 else ".{part}"
 
 
-def named(arms):
-    """A pattern for the wildcard of arms and models."""
-    return "|".join(sorted(set(arms))).replace(".", "[.]") or "none"
-
-
 local = named(study.answering("trained") + study.answering("folder"))
 
 

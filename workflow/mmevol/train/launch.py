@@ -15,6 +15,9 @@ import tempfile
 
 from mmevol.records import BadInput
 
+LAUNCHED = "TORCHELASTIC_RUN_ID"
+"""Set in every process that PyTorch's launcher starts."""
+
 
 def spread(nodes: int, processes: int, cores: int) -> None:
     """Put the launcher of a run on `nodes` machines with `processes` on each in this process's place: it runs the same command.
@@ -22,7 +25,7 @@ def spread(nodes: int, processes: int, cores: int) -> None:
     Returns where there is nothing to spread: a single process, or one that a launcher has started. `cores`: of each machine.
     Raises `BadInput` for several machines where there is no Slurm.
     """
-    if nodes * processes == 1 or "RANK" in os.environ:
+    if nodes * processes == 1 or LAUNCHED in os.environ:
         return
     if nodes > 1 and not shutil.which("srun"):
         raise BadInput(

@@ -2,7 +2,7 @@
 
 The first job that asks starts a keeper, a small process that starts the server, says where it listens once it answers, and stops it
 when no job has used it for a while or Snakemake is gone. A job leaves a mark while it lives (`limits.Mark`), so that one that was
-killed does not keep the server. In an allocation of Slurm that runs several shards one after the other, the server is started once.
+killed does not keep the server. Jobs that one allocation of Slurm runs one after the other are meant to find it started.
 """
 
 import asyncio

@@ -18,6 +18,7 @@ import engine
 import faults
 import images
 import memory
+import scoring
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +29,7 @@ SECTIONS = {
     "memory": memory,
     "dag": dag,
     "contamination": contamination,
+    "scoring": scoring,
 }
 GOALS = {
     "client_cpu_vs_floor": "≤ 2.0",
@@ -44,6 +46,14 @@ GOALS = {
     "plan_mb_a_job": "≤ 0.2",
     "contamination_cpu_vs_floor": "≤ 3",
     "contamination_peak_growth_mb_per_100k": "≤ 20",
+    "mmstar_s": "≤ 1.0",
+    "pope_s": "≤ 1.4",
+    "gqa_s": "seconds",
+    "vqa_s": "seconds",
+    "linear_in_rows": "≤ 1.2",
+    "vqa_peak_mb": "",
+    "scoring_imports_s": "≤ 1.0",
+    "vs_kit": "≤ 0.1",
 }
 
 

@@ -163,6 +163,8 @@ WRONG = [
     ("evaluate__benchmarks", {"MNE": {}}, "evaluate.benchmarks", "MNE", "MME"),
     ("evaluate__blind", ["nobody"], "evaluate.blind.0", "nobody", ""),
     ("evaluate__judge", "nobody", "evaluate.judge", "nobody", "evolver, judge"),
+    ("evaluate", {"benchmarks": {"MME": {"judge": "judge"}}}, "evaluate", "", "benchmarks.MME.judge needs judge"),
+    ("evaluate", {"judge": "judge", "benchmarks": {"MME": {"judge": "x"}}}, "evaluate.benchmarks.MME.judge", "x", "evolver, judge"),
     ("publish__main_evolution", "nobody", "publish.main_evolution", "nobody", "full"),
     ("evolve", "text", "evolve", "text", "dictionary"),
     ("endpoints", ["a"], "endpoints", "['a']", "dictionary"),
@@ -336,6 +338,14 @@ def test_the_shards_of_a_budget_do_not_exceed_it(limit: int, shards: int) -> Non
     assert share.requests * shards <= max(limit, shards)
     assert share.money * shards == pytest.approx(limit)
     assert Budget().share(shards) == Budget()
+
+
+def test_a_benchmark_may_have_a_judge_of_its_own() -> None:
+    of = study(evaluate={"judge": "judge", "benchmarks": {"POPE": {}, "MathVista_MINI": {"judge": "evolver"}}})
+    pope, mathvista = of.judge_settings("POPE"), of.judge_settings("MathVista_MINI")
+    assert pope and mathvista and (pope.endpoint, mathvista.endpoint) == ("judge", "evolver")
+    assert (pope.identity.temperature, mathvista.identity.temperature) == (0, of.identity("evolver").temperature)
+    assert study(evaluate={"benchmarks": {"POPE": {}}}).judge_settings("POPE") is None
 
 
 def test_an_empty_run_is_a_run() -> None:

@@ -292,6 +292,7 @@ Task = Literal[
     "mia_score",
     "judge_answer",
     "answer",
+    "judge_same",
 ]
 
 

@@ -219,9 +219,9 @@ rule evaluate_score:
     resources:
         **of_servers(judging, mem_mb=1000, runtime=120),
     params:
-        judge=lambda w: dumped(study.judge_settings) if study.evaluate.judge else "",
+        judge=lambda w: dumped(study.judge_settings, w.benchmark) if study.evaluate.judge else "",
         data=subpath(input.data, parent=True),
-        version=1,
+        version=2,
     message:
         "Arm {wildcards.arm}, seed {wildcards.seed}: scoring {wildcards.benchmark} by the rules {wildcards.rules}"
     shell:

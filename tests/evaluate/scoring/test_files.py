@@ -9,6 +9,8 @@ import pytest
 import typer
 from mmevol.evaluate.scoring.command import score_command
 from mmevol.evaluate.scoring.inputs import NEEDS, read_inputs
+from mmevol.evaluate.scoring.json_array import JsonArray
+from mmevol.evaluate.scoring.score import score
 from mmevol.records import BadInput
 from typer.testing import CliRunner
 
@@ -94,8 +96,16 @@ def test_malformed_questions(tmp_path: Path, benchmark: str, text: str, field: s
     (tmp_path / "annotations.json").write_text("{}", encoding="utf-8")
     (tmp_path / "predictions.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(BadInput) as error:
-        read_inputs(benchmark, tmp_path)
+        score(benchmark, "mmevol", read_inputs(benchmark, tmp_path))
     assert error.value.field == field and error.value.file.endswith("questions.json")
+
+
+def test_a_malformed_annotation(tmp_path: Path) -> None:
+    (tmp_path / "questions.json").write_text('{"questions": [{"question_id": 1}]}', encoding="utf-8")
+    (tmp_path / "annotations.json").write_text('{"annotations": [{"question_id": 1}]}', encoding="utf-8")
+    (tmp_path / "predictions.jsonl").write_text('{"question_id": 1, "text": "x"}', encoding="utf-8")
+    with pytest.raises(BadInput, match="annotations 0: image_id"):
+        score("VQA_v2", "mmevol", read_inputs("VQA_v2", tmp_path))
 
 
 def test_a_prediction_that_is_no_text_and_a_table_that_is_no_utf8(tmp_path: Path) -> None:
@@ -117,6 +127,28 @@ def test_exact_mode_leaves_recorded_replies_alone(tmp_path: Path) -> None:
     (tmp_path / "meta.json").write_text('{"mode": "exact"}', encoding="utf-8")
     assert read_inputs("MMStar", tmp_path).judge_replies is None
     assert read_inputs("MMStar", tmp_path, {"judge_replies": tmp_path / "judge.json"}).judge_replies is not None
+
+
+def test_files_of_other_systems(tmp_path: Path) -> None:
+    """A byte order mark, CRLF, blank lines and a last line without end are no content."""
+    row = "1\tq\tx\ty\tA\timg"
+    folder(tmp_path, f"\ufeff{HEADER[:-1]}\r\n{row}\r\n\r\n2{row[1:]}", '\ufeff{"index": 1, "prediction": "A"}\r\n')
+    inputs = read_inputs("MMStar", tmp_path)
+    assert [cells["index"] for cells in inputs.data] == ["1", "2"] and inputs.data[0]["image"] == "img"
+    assert inputs.predictions == [{"index": 1, "prediction": "A"}]
+    (tmp_path / "annotations.json").write_text('\ufeff{"annotations": [1]}', encoding="utf-8")
+    assert list(JsonArray(tmp_path / "annotations.json", "annotations")) == [1]
+
+
+def test_meta_says_how_to_score(tmp_path: Path) -> None:
+    folder(tmp_path)
+    (tmp_path / "judge.json").write_text('{"kind": "mcq", "replies": {}}', encoding="utf-8")
+    (tmp_path / "how.json").write_text(
+        '{"mode": "exact", "quick_extract": true, "consistency": true}', encoding="utf-8"
+    )
+    inputs = read_inputs("MMStar", tmp_path, {"meta": tmp_path / "how.json"})
+    assert inputs.judge_replies is None and inputs.quick_extract and inputs.consistency
+    assert "meta" not in inputs.digests
 
 
 app = typer.Typer()

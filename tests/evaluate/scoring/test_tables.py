@@ -105,11 +105,49 @@ def test_a_formula_reads_zero_under_mmevol_only() -> None:
     assert star(data, {1: "= A", 2: "B"}, "vlmevalkit-head").rows[0] == [1, "A", 1]
 
 
+def test_a_formula_is_one_in_any_column() -> None:
+    data = [row(1, A="=4+1", B="blue"), row(2)]
+    assert star(data, {1: "it must be 0", 2: "B"}).rows[0] == [1, "A", 1]
+    assert star(data, {1: "it must be =4+1", 2: "B"}, "vlmevalkit-head").rows[0] == [1, "A", 1]
+
+
+def test_an_image_cell_that_spells_missing_is_none_to_the_kit() -> None:
+    data = [row(1, image="NA"), row(2, image="p")]
+    assert star(data, {1: "A", 2: "A"}).rows == [[2, "A", 1]]
+
+
+def test_a_cell_is_cut_and_its_line_ends_rewritten() -> None:
+    long = row(1, A="x" * 40_000, B="blue")
+    assert star([long, row(2)], {1: "x" * 32_767, 2: "A"}).rows[0] == [1, "A", 1]
+    assert star([row(1, A="a\r\nb"), row(2)], {1: "a\r\nb", 2: "A"}).rows[0] == [1, "A", 1]
+    assert star([row(1, A="a_x000D_\nb"), row(2)], {1: "a\r\nb", 2: "A"}).rows[0] == [1, "A", 1]
+
+
+def test_one_group_of_which_the_first_turn_is_absent_counts_nowhere() -> None:
+    assert star([row(1_000_001), row(2)], {1_000_001: "B", 2: "A"}).rows == [[2, "A", 1]]
+
+
+def test_a_row_of_a_circle_that_the_judge_must_settle() -> None:
+    circle = [row(1), row(1_000_001), row(2_000_001)]
+    said = {1: "A", 1_000_001: "?", 2_000_001: "?"}
+    for reply, hit in (("A", 1), ("B", 0), ("Z", 0)):
+        result = star(circle, said, judges={"mcq": lambda questions, r=reply: [r] * len(questions)})
+        assert result.rows == [[1, "A", hit]] and result.judge_calls == 2
+    wrong = star(circle, said | {1: "B"}, judges={"mcq": lambda questions: ["A"] * len(questions)})
+    assert wrong.rows == [[1, "B", 0]] and wrong.judge_calls == 0
+
+
 def test_blink_answers_are_looked_up_under_the_new_number() -> None:
     data = [row(i, answer, category="Jigsaw") for i, answer in ((1, "A"), (2, "B"), (3, "B"))]
     inputs = Inputs(data=data, predictions=[{"index": 1, "prediction": "A"}, {"index": 3, "prediction": "B"}])
     assert score("BLINK", "mmevol", inputs).rows == [[1, "A", 1], [2, "B", 1]]
     assert score("BLINK", "vlmevalkit-head", inputs).rows == [[1, "A", 1], [3, "B", 1]]
+    kinds = [cells | {"category": kind} for cells, kind in zip(data, ("Jigsaw", "Counting", "IQ_Test"), strict=True)]
+    looked_up = score("BLINK", "mmevol", replace(inputs, data=kinds)).metrics["none"]
+    assert looked_up == {"Overall": 1, "Jigsaw": 1, "Counting": 1}, "row 3 became row 2, and row 2 is of Counting"
+    holes = [row(i, "A", category="Jigsaw") for i in (1, 3)]
+    inputs_ = Inputs(data=holes, predictions=[{"index": 1, "prediction": "A"}, {"index": 3, "prediction": "A"}])
+    assert score("BLINK", "mmevol", inputs_).rows == [[1, "A", 1]], "there is no row 2 to look the second one up in"
     shifted = [cells | {"index": str(int(cells["index"]) + 10)} for cells in data]
     inputs = Inputs(data=shifted, predictions=[{"index": 11, "prediction": "A"}])
     with pytest.raises(BadInput, match="no row 1"):

@@ -2,11 +2,13 @@
 
 import math
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmevol.evaluate.scoring.hallusion_authors import _Judged, cause
 from mmevol.evaluate.scoring.inputs import Inputs
 from mmevol.evaluate.scoring.kit import HEAD, REFERENCE, Kit
 from mmevol.evaluate.scoring.score import Score, score
@@ -238,6 +240,67 @@ def test_hallusion_authors_by_hand() -> None:
     assert overall["yes_difference"] == pytest.approx(3 / 6 - 3 / 6)  # said yes: rows 1, 2 and 4
     assert overall["false_positive_ratio"] == pytest.approx(1 / 2)
     assert result.metrics["VD"]["aAcc"] == pytest.approx(200 / 3) and result.rows[3] == ["HB_VS_map_0_0_0", 2, 1]
+
+
+VD1, VS1 = ("VD", "1", "2"), ("VS", "1", "1")
+VS2 = ("VS", "2", "2")
+
+
+@pytest.mark.parametrize(
+    ("place", "verdict", "original", "same", "named"),
+    [
+        (("VD", "0", "1"), 0, 0, False, "vision"),
+        (("VD", "0", "1"), 2, 2, True, "vision"),
+        (VD1, 0, 1, True, "mixed"),
+        (VD1, 0, 1, False, "vision"),
+        (VD1, 2, 1, True, "vision"),
+        (VD1, 0, 2, True, "vision"),
+        (VD1, 1, 0, True, None),
+        (("VS", "0", "0"), 0, 0, False, "language"),
+        (("VS", "0", "0"), 2, 2, False, None),
+        (VS1, 0, 0, True, "language"),
+        (VS1, 0, 0, False, "mixed"),
+        (VS1, 2, 0, True, "mixed"),
+        (VS1, 0, 2, True, "vision"),
+        (VS1, 2, 2, True, "vision"),
+        (VS1, 2, 1, True, "vision"),
+        (VS1, 0, 1, True, "vision"),
+        (VS2, 0, 1, True, "language"),
+        (VS2, 0, 1, False, "vision"),
+    ],
+)
+def test_hallusion_causes(
+    place: tuple[str, str, str], verdict: int, original: int, same: bool, named: str | None
+) -> None:
+    kind, figure, visual = place
+    row = _Judged((kind, "map"), "0", figure, "0", visual, answer=True, verdict=verdict)
+    assert cause(row, original, same) == named
+
+
+def test_hallusion_asks_whether_replies_agree_only_where_that_decides() -> None:
+    said = ["Correct", "incorrect", "incorrect", "incorrect", "incorrect", "Correct"]
+    rows = hallusion_rows()
+    rows.append(rows[3] | {"index": "HB_VS_map_0_0_1", "answer": "No"})
+    keys = [row["index"] for row in rows]
+    verdicts = {"kind": "hallusion_verdict", "replies": dict(zip(keys, [*said, "unclear"], strict=True))}
+    deciding = {"kind": "hallusion_same", "replies": {keys[2]: "same", keys[4]: "Different"}}
+    inputs = Inputs(
+        data=rows,
+        predictions=[{"index": key, "prediction": "words"} for key in keys],
+        judge_replies=[verdicts, deciding],
+    )
+    result = score("HallusionBench", "authors", inputs)
+    assert result.judge_calls == len(keys) + 2 and not result.notes
+    shares = {name: result.metrics["Overall"][f"cause_{name}"] for name in ("language", "vision", "mixed")}
+    # VD figure 0 wrong: vision; VD figure 1 wrong with the same reply: mixed; VS figure 0 wrong: language; VS figure 1
+    # wrong with another reply than the wrong one without picture: mixed
+    assert shares == {"language": 25, "vision": 25, "mixed": 50}
+    assert result.metrics["VD"]["cause_vision"] == 50 and result.metrics["VS"]["cause_language"] == 50
+    without = score("HallusionBench", "authors", replace(inputs, judge_replies=verdicts))
+    assert without.reported == result.reported and without.metrics["Overall"]["cause_mixed"] is None
+    assert "compares replies" in without.notes[0]
+    lacking = score("HallusionBench", "authors", replace(inputs, data=rows[:-1]))
+    assert "HB_VS_map_0_1_1 has no figure 0" in lacking.notes[0] and lacking.reported is not None
 
 
 def test_hallusion_authors_without_judge_or_without_their_columns() -> None:

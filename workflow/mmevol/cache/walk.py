@@ -97,16 +97,16 @@ class Walk:
 
 
 def scored(study: Study, root: Path) -> Iterator[tuple[int, bytes]]:
-    """Bucket and key of the answers of the study's live judge about its benchmarks: what it was asked depends on predictions,
+    """Bucket and key of the answers of the study's live judges about its benchmarks: what it was asked depends on predictions,
     so all that it said of these benchmarks counts."""
-    judge = study.judge_settings()
-    names = {f"benchmark/{name}" for name in study.benchmarks} if judge else set()
-    for bucket in sorted(map(bucket_of, names)):
+    judges = {f"benchmark/{name}": judge for name in study.benchmarks if (judge := study.judge_settings(name))}
+    for bucket in sorted(set(map(bucket_of, judges))):
         folder = root / "requests" / f"{bucket:02x}"
         for segment in live(folder) if folder.is_dir() else ():
             for key, _, payload in frames(segment.log(folder)):
                 kept = orjson.loads(payload)
-                if judge and kept["record"] in names and kept["model"] == judge.identity.model:
+                judge = judges.get(kept["record"])
+                if judge and kept["model"] == judge.identity.model:
                     yield bucket, key
 
 

@@ -233,4 +233,4 @@ class CleanSettings(Settings):
     rules: Literal["mmevol", "vlmevalkit-head", "authors"] = "mmevol"
     benchmarks: list[str] = Field(min_length=1)
     arms: dict[Name, tuple[Name, list[int]]]
-    judge: JudgeSettings | None = None
+    judges: dict[str, JudgeSettings] = {}

@@ -60,6 +60,7 @@ class Benchmark(Section):
         default=None,
         description="of VQA_v2 with `source: files`: test-dev, as in the paper, ends at a file for EvalAI; val gives a number",
     )
+    judge: Name | None = Field(default=None, description="endpoint of its judge, where it is not evaluate.judge")
 
 
 class Measured(Section):
@@ -166,6 +167,13 @@ class Evaluate(Section):
     def _shown(self) -> "Evaluate":
         if made := [name for name in self.blind if name in self.models and self.models[name].predictions]:
             raise ValueError(f"blind: {made[0]} has its answers from elsewhere and is shown nothing here")
+        return self
+
+    @model_validator(mode="after")
+    def _judges(self) -> "Evaluate":
+        own = [name for name, benchmark in self.benchmarks.items() if benchmark.judge]
+        if own and self.judge is None:
+            raise ValueError(f"benchmarks.{own[0]}.judge needs judge, who judges the other benchmarks")
         return self
 
     @field_validator("benchmarks")

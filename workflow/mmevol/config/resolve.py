@@ -187,15 +187,17 @@ def _check_names(study: Study, file: str) -> None:
     for name, entries in study.train.mixtures.items():
         for place, entry in enumerate(entries):
             known(f"train.mixtures.{name}.{place}.evolution", entry.evolution, study.evolve.evolutions)
-    known("evaluate.judge", study.evaluate.judge, study.endpoints)
-    if study.evaluate.judge and study.endpoints[study.evaluate.judge].images == "url":
-        raise BadInput(
-            file=file,
-            field=f"endpoints.{study.evaluate.judge}.images",
-            found="url, for the judge of benchmarks",
-            expected="inline: pictures of benchmarks are not below seeds.images_root",
-            remedy="give evaluate.judge an endpoint of its own: {same_as: NAME, images: inline, images_base_url: null}",
-        )
+    judges = {f"evaluate.benchmarks.{name}.judge": each.judge for name, each in study.evaluate.benchmarks.items()}
+    for where, judge in ({"evaluate.judge": study.evaluate.judge} | judges).items():
+        known(where, judge, study.endpoints)
+        if judge and study.endpoints[judge].images == "url":
+            raise BadInput(
+                file=file,
+                field=f"endpoints.{judge}.images",
+                found="url, for the judge of benchmarks",
+                expected="inline: pictures of benchmarks are not below seeds.images_root",
+                remedy=f"give {where} an endpoint of its own: {{same_as: NAME, images: inline, images_base_url: null}}",
+            )
     for name, model in study.evaluate.models.items():
         known(f"evaluate.models.{name}.endpoint", model.endpoint, study.endpoints)
         _check_measured(study, name, file)

@@ -489,9 +489,11 @@ class Study(Section):
         """Of `evaluate clean`: the arms that are trained here, for of others nobody knows the data."""
         e = self.evaluate
         arms = {name: (arm.mixture, list(arm.train_seeds)) for name, arm in self.train.arms.items()}
-        return CleanSettings(rules=e.rules, benchmarks=self.benchmarks, arms=arms, judge=self.judge_settings())
+        judges = {name: judge for name in self.benchmarks if (judge := self.judge_settings(name))}
+        return CleanSettings(rules=e.rules, benchmarks=self.benchmarks, arms=arms, judges=judges)
 
-    def judge_settings(self) -> JudgeSettings | None:
-        """Of the live judge in `evaluate score`."""
-        name = self.evaluate.judge
+    def judge_settings(self, benchmark: str) -> JudgeSettings | None:
+        """Of the live judge of a benchmark in `evaluate score`."""
+        of = self.evaluate.benchmarks.get(benchmark)
+        name = (of and of.judge) or self.evaluate.judge
         return JudgeSettings(endpoint=name, identity=self.identity(name)) if name else None

@@ -30,7 +30,7 @@ def clean(settings: CleanSettings, *, run: Run, overlaps: Path, evaluate: Path, 
     scores: dict[str, dict[str, Any]] = {arm: {} for arm in settings.arms}
     with Heartbeat(run, job="evaluate/clean", total=len(settings.benchmarks) * len(settings.arms)) as beat:
         for name in settings.benchmarks:
-            judge = settings.judge
+            judge = settings.judges.get(name)
             with live(judge, run, name, data / name, usage) if judge else nullcontext(None) as judges:
                 for arm, (mixture, seeds) in settings.arms.items():
                     over = {key for kind in KINDS for key in found[mixture][name][kind]}

@@ -6,6 +6,7 @@ A table is read row by row; where a cell stands in its file is known, so that a 
 import csv
 import re
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -118,6 +119,8 @@ def _records(path: Path) -> Iterator[tuple[int, int, bytes, list[str]]]:
     try:
         with open(path, "rb") as file:
             for raw in file:
+                if at == 0 and raw.startswith(BOM_UTF8):
+                    raw, at = raw.removeprefix(BOM_UTF8), len(BOM_UTF8)
                 if b'"' not in raw and b"\r" not in raw[:-2]:
                     cells = raw.decode().removesuffix("\n").removesuffix("\r").split("\t")
                 else:

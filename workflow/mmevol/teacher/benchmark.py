@@ -88,6 +88,14 @@ def judge_answer(data: dict[str, Any]) -> str:
     return "correct" if len(wanted & set(_words(prediction))) > len(wanted) / 2 else "incorrect"
 
 
+def judge_same(data: dict[str, Any]) -> str:
+    """``same`` or ``different``: whether the prediction and an earlier answer (``original``) can both be meant."""
+    said, before = match_yes_no(data), match_yes_no({"prediction": data["original"]})
+    if "Unknown" not in (said, before):
+        return "same" if said == before else "different"
+    return "same" if _words(str(data["prediction"])) == _words(str(data["original"])) else "different"
+
+
 def _meets(component: str, prediction: str) -> float:
     """How far, 0 to 1, a prediction meets a component of an instruction: by the rule that its words name, else by shared words."""
     text, said = component.lower(), prediction.strip()
@@ -147,6 +155,7 @@ _JUDGES: dict[str, tuple[Callable[[dict[str, Any]], str], tuple[str, ...]]] = {
     "extract_answer": (extract_answer, ("prediction",)),
     "mia_score": (mia_score, ("components", "weights", "prediction")),
     "judge_answer": (judge_answer, ("answer", "prediction")),
+    "judge_same": (judge_same, ("original", "prediction")),
 }
 """Each task's judge, and the fields of ``data`` that it reads."""
 

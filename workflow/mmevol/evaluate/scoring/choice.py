@@ -43,9 +43,9 @@ def score_choice(inputs: Inputs, panel: Panel, kit: Kit) -> Result:
 def score_mmmu(inputs: Inputs, panel: Panel, kit: Kit) -> Result:
     """MMMU_DEV_VAL: an open question is a choice between its answer and "Other Answers"; validation is reported."""
     table = kit_table(inputs, kit.formulas)
-    answers: dict[Index, Cell] = {
-        index: answer if isinstance(answer, str) and len(answer) == 1 and answer in string.ascii_uppercase else "A"
-        for index, answer in table.answers.items()
+    known = {
+        index: cells | {"answer": cells["answer"] if cells["answer"] in (*string.ascii_uppercase,) else "A"}
+        for index, cells in table.known.items()
     }
     rows = [
         replace(row, cells=row.cells | {"A": row.cells["answer"], "B": "Other Answers"})
@@ -53,19 +53,21 @@ def score_mmmu(inputs: Inputs, panel: Panel, kit: Kit) -> Result:
         else row
         for row in table.rows
     ]
-    return _score(Table(rows, answers, table.missing), panel, kit, split="validation")
+    return _score(Table(rows, known, table.missing), panel, kit, split="validation")
 
 
 def score_blink(inputs: Inputs, panel: Panel, kit: Kit) -> Result:
-    """BLINK as the kit has it. The reference's copy numbers the result rows 1..N and looks answers up by that."""
+    """BLINK as the kit has it.
+
+    The reference's copy numbers the result rows 1..N, looks answers and categories up by that, and leaves out a row
+    whose new number the table lacks.
+    """
     table = kit_table(inputs, kit.formulas)
     if kit.renumbers_blink:
-        table = Table([replace(row, index=at) for at, row in enumerate(table.rows, 1)], table.answers, table.missing)
-        for row in table.rows:
-            if row.index not in table.answers:
-                raise inputs.bad(
-                    "data", "index", f"no row {row.index}", "rows numbered 1..N in order", "score with vlmevalkit-head"
-                )
+        numbered = [replace(row, index=at) for at, row in enumerate(table.rows, 1) if at in table.known]
+        if table.rows and not numbered:
+            raise inputs.bad("data", "index", "no row 1", "rows numbered 1..N in order", "score with vlmevalkit-head")
+        table = Table(numbered, table.known, table.missing + len(table.rows) - len(numbered))
     return _score(table, panel, kit)
 
 
@@ -82,7 +84,15 @@ def score_blink_reference(inputs: Inputs, panel: Panel, kit: Kit) -> Result:
         result.notes.append("the reported number needs the yes/no judge of every reply, and there is none")
         return result
     asked = [
-        (row.key, _request(row, {k: o for k, o in _options(row).items() if k in "ABCD"}, text(row.cells["answer"])), "")
+        (
+            row.key,
+            _request(
+                row,
+                {k: o for k, o in _options(row).items() if k in "ABCD" and isinstance(row.cells[k], str)},
+                text(row.cells["answer"]),
+            ),
+            "",
+        )
         for row in rows
     ]
     verdicts = panel.settle("blink_yes_no", asked, lambda _, reply: reply, 1)
@@ -117,7 +127,7 @@ def _score(table: Table, panel: Panel, kit: Kit, split: str | None = None) -> Re
         groups[row.index % CIRCLE if kit.grouped and isinstance(row.index, int) else row.index].append(at)
     if not kit.grouped:  # rows of one index share what was stored last
         groups = {index: members[-1:] for index, members in groups.items()}
-    wanted = [text(table.answers[row.index]) for row in rows]
+    wanted = [text(table.known[row.index]["answer"]) for row in rows]
     open_ = [
         at
         for members in groups.values()
@@ -131,7 +141,8 @@ def _score(table: Table, panel: Panel, kit: Kit, split: str | None = None) -> Re
     last = {row.index: letter for row, letter in zip(rows, letters, strict=True)}
     counted = [row for row in rows if row.index in hits]
     correct = [hits[row.index] for row in counted]
-    metrics, reported_rows = _report(counted, correct, split)
+    cells = [table.known[row.index] if kit.grouped else row.cells for row in counted]
+    metrics, reported_rows = _report(counted, cells, correct, split)
     overall = metrics.get(split or next(iter(metrics), ""), {}).get("Overall")
     return Result(
         metrics=metrics,
@@ -165,15 +176,15 @@ def _judge(
 
 
 def _report(
-    rows: Sequence[Row], correct: Sequence[int], split: str | None
+    rows: Sequence[Row], cells: Sequence[Mapping[str, Cell]], correct: Sequence[int], split: str | None
 ) -> tuple[dict[str, dict[str, float | None]], list[Answered]]:
     """Accuracy per split: overall, per l2-category, per category; and the questions behind the reported split."""
-    names = [text(row.cells.get("split")) if "split" in row.cells else "none" for row in rows]
+    names = [text(of["split"]) if "split" in of else "none" for of in cells]
     hits: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for row, name, hit in zip(rows, names, correct, strict=True):
+    for of, name, hit in zip(cells, names, correct, strict=True):
         hits["", "Overall", name].append(hit)
         for column in ("l2-category", "category"):
-            value = row.cells.get(column)
+            value = of.get(column)
             if value is not None:
                 hits[column, str(value), name].append(hit)
     groups = sorted(

@@ -31,6 +31,7 @@ def score_command(
     blink_judge_replies: Annotated[Path | None, _file("Recorded replies of BLINK's yes/no judge.")] = None,
     maze_data: Annotated[Path | None, _file("maze_data.jsonl (MMSInst).")] = None,
     nlp_map: Annotated[Path | None, _file("nlp_map.json, recorded language tools (MMSInst).")] = None,
+    meta: Annotated[Path | None, _file("meta.json, how to score: mode, consistency, quick_extract.")] = None,
     consistency: Annotated[bool, typer.Option(help="Also GQA's consistency.")] = False,
     judge: Annotated[str | None, typer.Option(help="A live judge: JSON of its endpoint and identity.")] = None,
     usage: Annotated[Path | None, typer.Option(help="Where it goes what the live judge was asked (JSON).")] = None,
@@ -54,6 +55,7 @@ def score_command(
         "blink_judge_replies": blink_judge_replies,
         "maze_data": maze_data,
         "nlp_map": nlp_map,
+        "meta": meta,
     }
     given = {part: path for part, path in paths.items() if path is not None}
     read = read_inputs(benchmark, inputs, given, consistency)

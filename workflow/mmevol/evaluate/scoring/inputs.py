@@ -64,6 +64,7 @@ _QUESTION_FIELDS: dict[str, tuple[str, ...]] = {
     "GQA": ("question", "answer", "isBalanced", "entailed", "types", "groups", "semantic", "imageId"),
     "MIA-Bench": ("image", "instruction", "components", "component_weight", "component_type"),
 }
+_ANNOTATION_FIELDS = ("question_id", "image_id", "question_type", "answer_type", "answers")
 _TEXTS = frozenset(("text", "truth"))
 """Fields of predictions that must be text."""
 
@@ -77,8 +78,9 @@ class Inputs:
 
     ``data``: rows of data.tsv, cells as text, '' where empty; an image cell is replaced by a short digest of the
     image. ``predictions``: one object a line of predictions.jsonl. ``judge_replies``, ``blink_judge_replies``:
-    recorded replies of the judges (``{"kind", "replies"}``) or None. ``annotations``: VQA_v2's file as an object
-    whose ``annotations`` may be any iterable. ``submitted``: the questions that a submission of it answers, if not these.
+    recorded replies of the judges (``{"kind", "replies"}`` or a list of such) or None. ``annotations``: VQA_v2's file
+    as an object whose ``annotations`` may be any iterable. ``submitted``: the questions that a submission of it answers,
+    if not these.
     ``consistency``: GQA's optional metric. ``quick_extract``: MathVista's optional shortcut of the authors' rules.
     ``digests``: sha256 of each file read. ``files``: where each part came from, for messages.
     """
@@ -89,7 +91,7 @@ class Inputs:
     annotations: Any = None
     submitted: Any = None
     choices: Any = None
-    judge_replies: dict[str, Any] | None = None
+    judge_replies: dict[str, Any] | list[dict[str, Any]] | None = None
     blink_judge_replies: dict[str, Any] | None = None
     maze_data: list[dict[str, Any]] | None = None
     nlp_map: dict[str, Any] | None = None
@@ -110,7 +112,7 @@ def read_inputs(
 ) -> Inputs:
     """Read a benchmark's files: those in `directory` under the names of `FILES`, each replaced by its entry in `paths`.
 
-    Where the directory's meta.json says ``"mode": "exact"``, recorded judge replies beside it are not used (but for
+    Where meta.json says ``"mode": "exact"``, recorded judge replies beside it are not used (but for
     BLINK's own yes/no judge). Raises `BadInput` for a missing or malformed file, naming line and field.
     """
     if benchmark not in NEEDS:
@@ -123,10 +125,12 @@ def read_inputs(
         )
     beside = {part: directory / name for part, name in FILES.items()} if directory else {}
     found = {part: path for part, path in beside.items() if path.is_file() or (part == "data" and is_table(path))}
+    given = dict(paths or {})
+    found |= {"meta": given.pop("meta")} if "meta" in given else {}
     meta = _json(found.pop("meta")) if "meta" in found else {}
     if meta.get("mode") == "exact":
         found.pop("judge_replies", None)
-    found |= paths or {}
+    found |= given
     for part in NEEDS[benchmark]:
         if part not in found:
             raise BadInput(
@@ -157,7 +161,7 @@ def _read(benchmark: str, part: str, path: Path) -> Any:
             case "submitted":
                 return JsonArray(path, "questions")
             case "annotations":
-                return {"annotations": JsonArray(path, "annotations")}
+                return {"annotations": JsonArray(path, "annotations", _ANNOTATION_FIELDS)}
             case "questions":
                 return _questions(path, benchmark)
             case _:
@@ -223,7 +227,7 @@ def _follow_references(rows: list[dict[str, str]]) -> None:
 
 def _open(path: Path) -> Any:
     try:
-        return open(path, encoding="utf-8", newline="")
+        return open(path, encoding="utf-8-sig", newline="")
     except OSError as error:
         raise BadInput(
             file=str(path),

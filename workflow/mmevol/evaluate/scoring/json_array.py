@@ -18,18 +18,33 @@ _AFTER = frozenset((*_BLANK, ",", ":", "]", "}"))
 class JsonArray:
     """The elements of the array `name` of the JSON object in a file; each iteration reads the file anew.
 
-    Raises `BadInput` where the file is cut off or not JSON, or has no such array.
+    Raises `BadInput` where the file is cut off or not JSON, has no such array, or an element lacks one of `fields`.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
-        self._path, self._name = path, name
+    def __init__(self, path: Path, name: str, fields: tuple[str, ...] = ()) -> None:
+        self._path, self._name, self._fields = path, name, fields
 
     def __iter__(self) -> Iterator[Any]:
         with _field(self._path, self._name) as text:
             text.expect("[")
+            number = 0
             while not text.follows("]"):
-                yield text.value()
+                value = text.value()
+                self._check(value, number)
+                yield value
                 text.follows(",")
+                number += 1
+
+    def _check(self, value: Any, number: int) -> None:
+        for field in self._fields:
+            if not isinstance(value, dict) or field not in value:
+                raise BadInput(
+                    file=str(self._path),
+                    field=f"{self._name} {number}: {field}",
+                    found=str(value)[:80],
+                    expected=f"an object with {', '.join(self._fields)}",
+                    remedy="use the benchmark's official file",
+                )
 
 
 def json_field(path: Path, name: str) -> Any:
@@ -48,7 +63,7 @@ def _field(path: Path, name: str) -> Iterator["_Text"]:
         raise BadInput(
             file=str(path), field="(file)", found="no such file", expected="a JSON file", remedy="check the path"
         )
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:
         text = _Text(file, path)
         text.expect("{")
         while not text.follows("}"):

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from mmevol.records import BadInput
 
-Kind = Literal["yes_no", "mcq", "blink_yes_no", "mathvista_extract", "mia", "hallusion_verdict"]
+Kind = Literal["yes_no", "mcq", "blink_yes_no", "mathvista_extract", "mia", "hallusion_verdict", "hallusion_same"]
 
 WARMING: dict[Kind, float] = {
     "yes_no": 0.5,
@@ -18,6 +18,7 @@ WARMING: dict[Kind, float] = {
     "mathvista_extract": 0.5,
     "mia": 0.0,
     "hallusion_verdict": 0.0,
+    "hallusion_same": 0.0,
 }
 """By how much the official code raises the temperature with each attempt."""
 
@@ -93,12 +94,14 @@ class Panel:
         return settled
 
 
-def recorded(replies: Mapping[str, Any], file: str) -> Judges:
-    """The judge that a file of recorded replies stands for.
+def recorded(replies: Mapping[str, Any] | Sequence[Mapping[str, Any]], file: str) -> Judges:
+    """The judges that a file of recorded replies stands for.
 
     ``replies`` is ``{"kind", "replies"}``: a list in row order (MIA-Bench), or by key one reply, or a list of replies
-    by attempt whose last one serves all further attempts.
+    by attempt whose last one serves all further attempts; or a list of such, one a kind.
     """
+    if isinstance(replies, Sequence):
+        return {kind: ask for each in replies for kind, ask in recorded(each, file).items()}
     kind: Kind = "mia" if replies["kind"] == "mia_raw_score" else replies["kind"]
     by_key = replies["replies"]
     if isinstance(by_key, list):

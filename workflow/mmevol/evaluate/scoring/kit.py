@@ -13,7 +13,8 @@ class Kit:
     """One version of the kit.
 
     ``letter``: the option matcher. ``period``: the full stops that yes/no extraction deletes. ``grouped``: rows of
-    one index (modulo a million) are right together or not at all. ``formulas``: a prediction that begins with ``=``
+    one index (modulo a million) are right together or not at all, and categories are looked up by index.
+    ``formulas``: a prediction that begins with ``=``
     reads 0. ``renumbers_blink``: BLINK's rows are numbered anew. ``mathvista_retries``: which extraction is asked for
     again.
     """

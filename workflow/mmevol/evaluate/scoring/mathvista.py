@@ -39,7 +39,7 @@ def score_mathvista(inputs: Inputs, panel: Panel, kit: Kit) -> Result:
 
         for at, reply in zip(open_, panel.settle("mathvista_extract", asked, given, ATTEMPTS), strict=True):
             extracted[at] = reply
-    extracted = column_read_back(extracted)
+    extracted = column_read_back(extracted, kit.formulas)
     hits = [
         int(_right(row, options, value, kit))
         for row, options, value in zip(table.rows, choices, extracted, strict=True)

@@ -26,6 +26,7 @@ TASKS: dict[Kind, Task] = {
     "mathvista_extract": "extract_answer",
     "mia": "mia_score",
     "hallusion_verdict": "judge_answer",
+    "hallusion_same": "judge_same",
 }
 
 _ENDING = '\nReply with one JSON object, {"reply": "…"}, and nothing else. The data follow.\n'
@@ -64,6 +65,10 @@ score of component 1: 2/3, score of component 2: 4/7, total score: 6/10.
     "hallusion_verdict": """\
 Compare a model's response (`prediction`) to a question with the reference answer (`answer`). The reply is correct if the
 response says the same as the reference, incorrect if it contradicts it, and unclear if it commits itself to neither.
+""",
+    "hallusion_same": """\
+Two responses (`prediction` and `original`) were given to two questions that you are not told. Say whether both can be
+right at once. The reply is same if neither contradicts the other, and different if they conflict.
 """,
 }
 

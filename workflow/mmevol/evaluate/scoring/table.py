@@ -1,10 +1,10 @@
 """Rows of a table benchmark joined with its predictions, in the order of the table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from mmevol.evaluate.scoring.inputs import Inputs
-from mmevol.evaluate.scoring.spreadsheet import Cell, column_from_text, column_read_back
+from mmevol.evaluate.scoring.spreadsheet import MISSING, Cell, column_from_text, column_read_back
 
 Index = int | str
 
@@ -26,10 +26,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """``rows``: the questions with a prediction; ``missing``: how many have none; ``answers``: of all, by index."""
+    """``rows``: the questions with a prediction; ``missing``: how many have none.
+
+    ``known``: what the table itself, which no spreadsheet has seen, says of every index: answer, category,
+    l2-category and split of its last row.
+    """
 
     rows: list[Row]
-    answers: dict[Index, Cell]
+    known: dict[Index, dict[str, Cell]]
     missing: int
 
 
@@ -40,11 +44,11 @@ def kit_table(inputs: Inputs, formulas: bool) -> Table:
     """
 
     def read_back(columns: dict[str, list[Cell]]) -> dict[str, list[Cell]]:
-        return {name: column_read_back(cells) for name, cells in columns.items()}
+        return {name: column_read_back(cells, formulas) for name, cells in columns.items()}
 
     names = {name: name if len(name) == 1 and name.isupper() else name.lower() for name in _columns(inputs)}
     raw = {names[name]: column_from_text([row[name] for row in inputs.data]) for name in names}
-    return _join(inputs, raw, read_back, lambda texts: column_read_back(texts, formulas))
+    return _join(inputs, raw, read_back, lambda texts: column_read_back(texts, formulas), no_image=MISSING)
 
 
 def literal_table(inputs: Inputs, without_image: bool = False) -> Table:
@@ -53,7 +57,7 @@ def literal_table(inputs: Inputs, without_image: bool = False) -> Table:
     ``without_image``: rows without image are kept.
     """
     raw: dict[str, list[Cell]] = {name: [row[name] or None for row in inputs.data] for name in _columns(inputs)}
-    return _join(inputs, raw, lambda columns: columns, lambda texts: texts, without_image)
+    return _join(inputs, raw, lambda columns: columns, lambda texts: texts, () if without_image else ("",))
 
 
 def _columns(inputs: Inputs) -> list[str]:
@@ -69,10 +73,10 @@ def _join(
     columns: dict[str, list[Cell]],
     read_back: Callable[[dict[str, list[Cell]]], dict[str, list[Cell]]],
     read_predictions: Callable[[list[Cell]], list[Cell]],
-    without_image: bool = False,
+    no_image: Collection[str] = ("",),
 ) -> Table:
     said = {str(row["index"]): row["prediction"] for row in inputs.predictions}
-    shown = [at for at, row in enumerate(inputs.data) if without_image or row.get("image", "shown")]
+    shown = [at for at, row in enumerate(inputs.data) if row.get("image", "shown") not in no_image]
     indexes = dict(zip(shown, _indexes([inputs.data[at]["index"] for at in shown]), strict=True))
     scored = [at for at in shown if str(indexes[at]) in said]
     if said and not scored:
@@ -94,8 +98,9 @@ def _join(
         )
         for position, at in enumerate(scored)
     ]
-    answers = {indexes[at]: columns["answer"][at] for at in shown}
-    return Table(rows, answers, len(shown) - len(scored))
+    names: list[str] = [name for name in ("answer", "category", "l2-category", "split") if name in columns]
+    known = {indexes[at]: {name: columns[name][at] for name in names} for at in shown}
+    return Table(rows, known, len(shown) - len(scored))
 
 
 def _indexes(cells: list[str]) -> list[Index]:

@@ -7,14 +7,14 @@ annotations are held by the server: there `submission` is the end of the way.
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from mmevol.evaluate.scoring.inputs import Inputs
 from mmevol.evaluate.scoring.judge import Panel
-from mmevol.evaluate.scoring.result import Result, answered_mean, mean
+from mmevol.evaluate.scoring.result import Result, answered_mean
 from mmevol.evaluate.scoring.yes_no import PERIODS_DELETED, PUNCTUATION
 
 _PERIOD = re.compile(r"\.(?!\d)")
@@ -65,11 +65,16 @@ def _trimmed(answer: str) -> str:
 
 def submission(questions: Iterable[dict[str, Any]], predictions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The file that EvalAI takes: one processed answer a question, in the questions' order; a missing one is ''."""
+    return [{"question_id": key, "answer": answer} for key, answer in _answers(questions, predictions)]
+
+
+def _answers(
+    questions: Iterable[dict[str, Any]], predictions: Iterable[dict[str, Any]]
+) -> Iterator[tuple[int | str, str]]:
     said = {row["question_id"]: row["text"] for row in predictions}
-    return [
-        {"question_id": question["question_id"], "answer": processed(said.get(question["question_id"], ""))}
-        for question in questions
-    ]
+    for question in questions:
+        key = question["question_id"]
+        yield key, processed(said.get(key, ""))
 
 
 def submitted(inputs: Inputs) -> list[dict[str, Any]]:
@@ -112,7 +117,7 @@ def score_vqa(inputs: Inputs, panel: Panel) -> Result:
     Of test-dev there is no number here: the answers are the server's.
     """
     questions = inputs.questions["questions"]
-    answers = {row["question_id"]: row["answer"] for row in submission(questions, inputs.predictions)}
+    answers = dict(_answers(questions, inputs.predictions))
     said = {row["question_id"] for row in inputs.predictions}
     if said and said.isdisjoint(answers):
         raise inputs.bad(
@@ -141,8 +146,7 @@ def score_vqa(inputs: Inputs, panel: Panel) -> Result:
         images.append(str(annotation["image_id"]))
         types["perQuestionType"][annotation["question_type"]].append(value)
         types["perAnswerType"][annotation["answer_type"]].append(value)
-    overall = mean(correct)
-    metrics: dict[str, Any] = {"overall": None if overall is None else round(100 * overall, 2)}
+    metrics: dict[str, Any] = {"overall": round(100 * sum(correct) / len(correct), 2) if correct else None}
     for name, groups in types.items():
         metrics[name] = {group: round(100 * sum(values) / len(values), 2) for group, values in groups.items()}
     return Result(

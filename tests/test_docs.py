@@ -66,7 +66,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @every_page
 def test_paths_that_are_named_exist(page: Path) -> None:
-    top = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"results", "replies"}
+    top = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"results", "replies", ".snakemake"}
     for text in inline(page):
         if re.fullmatch(r"[\w.-]+(/[\w.*-]+)+/?", text) and text.split("/")[0] in top:
             assert list(ROOT.glob(text.rstrip("/"))), f"{page.name}: {text}"

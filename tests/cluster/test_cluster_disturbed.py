@@ -131,12 +131,12 @@ def test_walltime_ends_a_job_and_training_goes_on_from_its_checkpoint(
         return next((b for b in map(read_beat, place.results.glob("status/*finetune*")) if b), {})
 
     snakemake = start(place, str(finetune / "manifest.json"), *QUICK, "--set-resources", "train_finetune:runtime=1")
-    wait_until(lambda: (place.folder / finetune / "checkpoint-60").exists(), 120, "a checkpoint")
+    wait_until(lambda: (place.folder / finetune / "checkpoint-40").exists(), 120, "a checkpoint")
     os.kill(beat()["pid"], signal.SIGSTOP)  # it hangs, and is cut a minute after it began
     stopped = beat()
     wait_until(lambda: beat()["began"] > stopped["began"], 180, "a second job")
     resumed = wait_until(lambda: beat()["done"], 60, "a step of it")
-    assert resumed >= 60
+    assert resumed >= 40  # in its first second a run from the beginning has not come so far
     assert snakemake.wait(timeout=120) == 0, printed(place)[-3000:]
     assert [job["state"] for job in jobs_of(slurm, printed(place))] == ["TIMEOUT", "COMPLETED"]
     steps = len((place.folder / finetune / "loss.csv").read_text().splitlines()) - 1

@@ -131,7 +131,7 @@ def test_walltime_ends_a_job_and_training_goes_on_from_its_checkpoint(
         return next((b for b in map(read_beat, place.results.glob("status/*finetune*")) if b), {})
 
     snakemake = start(place, str(finetune / "manifest.json"), *QUICK, "--set-resources", "train_finetune:runtime=1")
-    wait_until(lambda: (place.folder / finetune / "checkpoint-40").exists(), 120, "a checkpoint")
+    wait_until(lambda: (place.folder / finetune / "checkpoint-40" / "whole.json").exists(), 120, "a checkpoint")
     os.kill(beat()["pid"], signal.SIGSTOP)  # it hangs, and is cut a minute after it began
     stopped = beat()
     wait_until(lambda: beat()["began"] > stopped["began"], 180, "a second job")

@@ -5,13 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from place import new_place
+from place import Place
 
 pytestmark = pytest.mark.workflow
 
 
-def test_models_beside_the_arms(tmp_path: Path) -> None:
-    place = new_place(tmp_path / "models")
+def test_models_beside_the_arms(done: Place, tmp_path: Path) -> None:
+    place = done.copy(tmp_path / "models")
     place.study["evaluate"]["contamination"] = {}
     place.run("tables")
     table = (place.results / "tables/contamination.csv").read_text()

@@ -219,7 +219,9 @@ rule evaluate_score:
     resources:
         **of_servers(judging, mem_mb=1000, runtime=120),
     params:
-        judge=lambda w: dumped(study.judge_settings, w.benchmark) if study.evaluate.judge else "",
+        judge=lambda w: (
+            dumped(study.judge_settings, w.benchmark) if study.evaluate.judge else ""
+        ),
         data=subpath(input.data, parent=True),
         version=2,
     message:

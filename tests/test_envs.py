@@ -17,6 +17,9 @@ ROLES = {"base": ("batch", "score", "workflow"), "train-gpu": ("train",)}
 ELSEWHERE = {"snakemake", "setuptools"}
 """Snakemake activates the environments from outside; conda's pip brings setuptools."""
 
+CUDA = ("nvidia-", "cuda-", "triton")
+"""What a build of torch for GPUs brings, in versions that it names itself; one for CPUs brings none of it."""
+
 
 def pins(lines: list[str]) -> dict[str, str]:
     """Versions by name of ``name==version`` lines."""
@@ -42,7 +45,7 @@ def needed(role: str) -> set[str]:
     while todo:
         requirement = todo.pop()
         name = canonicalize_name(requirement.name)
-        if name in found | ELSEWHERE:
+        if name in found | ELSEWHERE or name.startswith(CUDA):
             continue
         found.add(name)
         own = map(Requirement, distribution(name).requires or [])

@@ -69,7 +69,6 @@ class Clients:
 
     async def __aenter__(self) -> Self:
         self._ticking = asyncio.ensure_future(self._tick())
-        self._collects = gc.get_threshold()
         gc.set_threshold(RARELY, *self._collects[1:])
         gc.freeze()  # what is there now stays for as long as the job asks
         return self

@@ -4,11 +4,12 @@ What was answered is not asked again, so a job that was killed goes on where it 
 another key. A picture is sent as the model on this machine would see it, several side by side in one.
 """
 
-import asyncio
 import io
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
+
+import uvloop
 
 from mmevol.config import Run
 from mmevol.config.commands import PredictSettings
@@ -17,7 +18,7 @@ from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Picture, Question
 from mmevol.evaluate.benchmarks import Row
 from mmevol.evaluate.predict import job_name, questions, write_answers
-from mmevol.progress import Heartbeat, waiting
+from mmevol.progress import Heartbeat
 from mmevol.records import digest
 from mmevol.replies import ReplyStore
 from mmevol.store import bucket_of
@@ -29,7 +30,7 @@ def ask(settings: PredictSettings, *, run: Run, data: Path, out: Path) -> None:
     Writes ``<benchmark>/predictions.jsonl`` below `out`, as `predict` does, and ``usage.json``. Raises `BadInput` for broken files,
     `Outage` where the endpoint stops answering.
     """
-    asyncio.run(_ask(settings, run, data, out))
+    uvloop.run(_ask(settings, run, data, out))
 
 
 async def _ask(settings: PredictSettings, run: Run, data: Path, out: Path) -> None:
@@ -39,7 +40,7 @@ async def _ask(settings: PredictSettings, run: Run, data: Path, out: Path) -> No
     record = f"model/{settings.identity.model}"
     with (
         Heartbeat(run, job=job_name(out), total=sum(map(len, asked.values())), unit="rows") as beat,
-        ReplyStore([bucket_of(record)], job=job_name(out), on_wait=waiting) as store,
+        ReplyStore([bucket_of(record)], job=job_name(out), on_wait=beat.waits) as store,
     ):
         async with Clients(own, usage=out / "usage.json", beat=beat, budget=("evaluate.budget", "model")) as clients:
             asker = Asker(clients.client(settings.endpoint, settings.identity), store)

@@ -112,6 +112,17 @@ def table_rows(path: Path, columns: tuple[str, ...] = ()) -> Iterator[TableRow]:
             yield TableRow(file, line, start, raw, dict(zip(header, cells, strict=True)))
 
 
+def unreadable(path: Path, error: OSError) -> BadInput:
+    """What a file is that cannot be opened."""
+    return BadInput(
+        file=str(path),
+        field="(file)",
+        found=error.strerror or str(error),
+        expected="a readable file",
+        remedy="check the path",
+    )
+
+
 def _records(path: Path) -> Iterator[tuple[int, int, bytes, list[str]]]:
     """Line, offset, bytes and cells of each record. What holds no quote is split without the csv reader: ten times faster."""
     csv.field_size_limit(sys.maxsize)
@@ -129,13 +140,7 @@ def _records(path: Path) -> Iterator[tuple[int, int, bytes, list[str]]]:
                     yield line, at, raw, cells
                 line, at = line + raw.count(b"\n"), at + len(raw)
     except OSError as error:
-        raise BadInput(
-            file=str(path),
-            field="(file)",
-            found=error.strerror or str(error),
-            expected="a readable file",
-            remedy="check the path",
-        ) from error
+        raise unreadable(path, error) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise _bad(path, line, str(error), "UTF-8 text, cells with tabs or line ends in quotes") from error
 

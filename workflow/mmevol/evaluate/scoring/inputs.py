@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmevol.evaluate.scoring.json_array import JsonArray
-from mmevol.evaluate.tables import is_table, table_digest, table_rows
+from mmevol.evaluate.tables import is_table, table_digest, table_rows, unreadable
 from mmevol.records import BadInput
 from mmevol.store import file_digest
 
@@ -229,13 +229,7 @@ def _open(path: Path) -> Any:
     try:
         return open(path, encoding="utf-8-sig", newline="")
     except OSError as error:
-        raise BadInput(
-            file=str(path),
-            field="(file)",
-            found=error.strerror or str(error),
-            expected="a readable file",
-            remedy="check the path",
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def _json(path: Path) -> Any:

@@ -37,14 +37,15 @@ lint: setup
 
 test: lint
 	-@$(MAKE) --no-print-directory $(VENV)/.smoke
-	$(BIN)/pytest -n auto -m 'not workflow and not cluster'
-	$(BIN)/pytest -m workflow
+	$(BIN)/pytest -n $$(( $$(nproc) + 1 )) -m 'not workflow and not cluster and not bench' # one more than cores: some tests wait
+	$(BIN)/pytest -n 2 --dist worksteal -m workflow
 
 # As root: installs Slurm for as long as the tests run. A quarter of an hour.
 test-cluster: setup
 	$(BIN)/pytest tests/cluster
 
 bench: setup
+	$(BIN)/pytest -m bench tests/test_bench.py
 	$(BIN)/python benchmarks/run.py $(SECTIONS)
 
 report: setup

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from mmevol.config import Faults
+from mmevol.config.endpoints import Endpoint
 
 REPO = Path(__file__).parents[1]
 TEST_STUDY = REPO / "config" / "test.yaml"
@@ -99,6 +101,31 @@ def new_place(folder: Path, **changes: Any) -> Place:
     """An empty place with the test study, top-level keys replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     return Place(folder, yaml.safe_load(TEST_STUDY.read_text()) | changes)
+
+
+def spread(folder: Path) -> Place:
+    """The test study with one arm and two benchmarks, spread; its server is the teacher that the study otherwise embeds."""
+    place = new_place(folder)
+    study = place.study
+    embedded = study["endpoints"]["evolver"]
+    faults = Faults(**embedded["faults"]).dump()
+    model = Endpoint.model_validate(embedded).identity().model
+    serve = {
+        "command": f"$python -m mmevol.teacher --port $port --model $model --faults '{faults}'",
+        "token_env": "MMEVOL_TEACHER_TOKEN",
+        "gpus": 1,
+        "cpus": 2,
+        "mem_gb": 4,
+    }
+    own = {"serve": serve, "provider": "embedded", "model": model}
+    study["endpoints"]["evolver"] = {"concurrency": 16, "timeout": 3, **own}
+    study["train"]["arms"] = {"evolved": study["train"]["arms"]["evolved"]}
+    tiny = study["train"]["backbones"]["tiny"]
+    tiny["finetune"] |= {"per_device": 4}
+    tiny["machines"] = {"finetune": {"tasks": 2, "cpus": 2, "mem_gb": 2, "hours": 1}}
+    benchmarks = {name: study["evaluate"]["benchmarks"][name] for name in ("MME", "POPE")}
+    study["evaluate"] = {"benchmarks": benchmarks, "chunks": 2, "max_new_tokens": 8, "gpus": 1}
+    return place
 
 
 def children(pid: int) -> list[int]:

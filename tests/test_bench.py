@@ -4,33 +4,53 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.bench
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 TINY = """
-import sys, json
+import importlib, json, sys
 sys.path.insert(0, sys.argv[1])
-import contamination, dag, engine, faults, images, memory, scoring
-print(json.dumps({
-    "engine": engine.measure(rounds=1, requests=16, sdk_requests=4, in_flight=4, latencies={"200ms": 0.01}),
-    "images": images.measure(rounds=1, pictures=2, at_once=2),
-    "faults": faults.measure(rounds=1, requests=16, latency=0.01, in_flight=4),
-    "memory": memory.measure(counts=(8,), in_flight=4),
-    "dag": dag.measure(rounds=1, shards=(1,)),
-    "contamination": contamination.measure(rounds=1, counts=(8, 16), pictures=4),
-    "scoring": scoring.measure(rounds=1, size=0.001),
-}))
+print(json.dumps(importlib.import_module(sys.argv[2]).measure(**json.loads(sys.argv[3]))))
 """
 
 
-def test_every_section_measures_something() -> None:
-    done = subprocess.run([sys.executable, "-c", TINY, str(FOLDER)], capture_output=True, text=True, timeout=300)
+def measured(section: str, **sizes: Any) -> Any:
+    command = [sys.executable, "-c", TINY, str(FOLDER), section, json.dumps(sizes)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["engine"]["client_cpu_vs_floor"] > 0
-    assert found["engine"]["by_latency"]["200ms"]["engine"]["requests_per_s"] > 0
-    assert found["images"]["cold_image_vs_encode"] > 0
-    assert found["faults"]["throughput_under_faults"] > 0
-    assert found["contamination"]["contamination_cpu_vs_floor"] > 0
-    assert set(found["memory"]["peak_rss_mb"]) == {"8"}
-    assert found["dag"]["by_shards"]["1"]["jobs"] > 30
-    assert found["scoring"]["linear_in_rows"] > 0 and len(found["scoring"]["by_benchmark"]) == 17
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_engine() -> None:
+    found = measured("engine", rounds=1, requests=16, sdk_requests=4, in_flight=4, latencies={"200ms": 0.01})
+    assert found["client_cpu_vs_floor"] > 0
+    assert found["by_latency"]["200ms"]["engine"]["requests_per_s"] > 0
+
+
+def test_images() -> None:
+    assert measured("images", rounds=1, pictures=2, at_once=2)["cold_image_vs_encode"] > 0
+
+
+def test_faults() -> None:
+    assert measured("faults", rounds=1, requests=16, latency=0.01, in_flight=4)["throughput_under_faults"] > 0
+
+
+def test_memory() -> None:
+    assert set(measured("memory", counts=(8,), in_flight=4)["peak_rss_mb"]) == {"8"}
+
+
+def test_dag() -> None:
+    assert measured("dag", rounds=1, shards=(1,))["by_shards"]["1"]["jobs"] > 30
+
+
+def test_contamination() -> None:
+    assert measured("contamination", rounds=1, counts=(8, 16), pictures=4)["contamination_cpu_vs_floor"] > 0
+
+
+def test_scoring() -> None:
+    found = measured("scoring", rounds=1, size=0.001)
+    assert found["linear_in_rows"] > 0 and len(found["by_benchmark"]) == 17

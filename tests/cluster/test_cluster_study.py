@@ -4,10 +4,11 @@ import csv
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from daemons import GPUS, NODES, Slurm, run
-from place import Place, new_place
+from place import Place, new_place, spread
 from shipped import QUICK
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
@@ -95,3 +96,27 @@ def test_a_threshold_reruns_the_dataset_without_gpu(slurm: Slurm, done: Place, t
     jobs = accounted(slurm, output)
     assert {rule_of(job) for job in jobs} == {"evolve_eliminate", "evolve_dataset"}
     assert {job["Partition"] for job in jobs} == {"cpu"}
+
+
+def test_a_spread_study_is_the_same_study(
+    slurm: Slurm, at_site: Callable[..., Place], done: Place, tmp_path: Path
+) -> None:
+    place = at_site(spread(tmp_path / "spread"), accounting="true", account="lab")
+    output = place.run("evaluate", *QUICK)
+    evolved = {
+        name: data
+        for name, data in done.data_files("evolve").items()
+        if "/faults" not in name and "/dataset/README" not in name
+    }
+    mine = place.data_files("evolve")
+    assert evolved and {name: mine.get(name) for name in evolved} == evolved
+    on_gpu = {rule_of(job) for job in accounted(slurm, output) if job["Partition"] == "gpu"}
+    assert {"evolve_ask", "evolve_judge_seeds", "seeds_curate", "evaluate_predict"} <= on_gpu
+    manifest = json.loads((place.results / "train/finetune/evolved/seed_0/manifest.json").read_text())
+    assert (manifest["processes"], manifest["batch"], manifest["accumulated"]) == (2, 8, 1)
+    for benchmark in ("MME", "POPE"):
+        rows = [
+            (p.results / f"evaluate/evolved/seed_0/{benchmark}/predictions.jsonl").read_text().splitlines()
+            for p in (place, done)
+        ]
+        assert [json.loads(row)["index"] for row in rows[0]] == [json.loads(row)["index"] for row in rows[1]]

@@ -45,7 +45,7 @@ def test_kill_of_a_job_and_of_snakemake(done: Place, tmp_path: Path) -> None:
         else:
             kill(snakemake.pid)
             snakemake.wait(timeout=10)
-        wait_until(lambda b=below: not [p for p in b if "mmevol" in command_line(p)], 5, "the end of all jobs")
+        wait_until(lambda b=below: not [p for p in b if "mmevol" in command_line(p)], 15, "the end of all jobs")
         if victim == "snakemake":
             assert "LockException" in place.run("dataset", expect=1)
             place.run("--unlock")

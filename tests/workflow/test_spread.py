@@ -1,4 +1,4 @@
-"""A study spread as on a cluster: a shared server, two processes a run, an arm's rows in parts; and what its jobs ask for."""
+"""What the jobs of a study that is spread as on a cluster ask for: a shared server, two processes a run, an arm's rows in parts."""
 
 import json
 import subprocess
@@ -8,56 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from mmevol.config import Faults
-from mmevol.config.endpoints import Endpoint
-from place import REPO, Place, new_place
+from place import REPO, Place, new_place, spread
 
 pytestmark = pytest.mark.workflow
-
-
-def spread(folder: Path) -> Place:
-    """The test study with one arm and two benchmarks, spread; its server is the teacher that the study otherwise embeds."""
-    place = new_place(folder)
-    study = place.study
-    embedded = study["endpoints"]["evolver"]
-    faults = Faults(**embedded["faults"]).dump()
-    model = Endpoint.model_validate(embedded).identity().model
-    serve = {
-        "command": f"$python -m mmevol.teacher --port $port --model $model --faults '{faults}'",
-        "token_env": "MMEVOL_TEACHER_TOKEN",
-        "gpus": 1,
-        "cpus": 2,
-        "mem_gb": 4,
-    }
-    own = {"serve": serve, "provider": "embedded", "model": model}
-    study["endpoints"]["evolver"] = {"concurrency": 16, "timeout": 3, **own}
-    study["train"]["arms"] = {"evolved": study["train"]["arms"]["evolved"]}
-    tiny = study["train"]["backbones"]["tiny"]
-    tiny["finetune"] |= {"per_device": 4}
-    tiny["machines"] = {"finetune": {"tasks": 2, "cpus": 2, "mem_gb": 2, "hours": 1}}
-    benchmarks = {name: study["evaluate"]["benchmarks"][name] for name in ("MME", "POPE")}
-    study["evaluate"] = {"benchmarks": benchmarks, "chunks": 2, "max_new_tokens": 8, "gpus": 1}
-    return place
-
-
-def test_a_spread_study_is_the_same_study(done: Place, tmp_path: Path) -> None:
-    place = spread(tmp_path / "spread")
-    place.run("evaluate")
-    evolved = {name: data for name, data in done.data_files("evolve").items() if "/faults" not in name}
-    mine = place.data_files("evolve")
-    assert {name: mine.get(name) for name in evolved if "/dataset/README" not in name} == {
-        name: data for name, data in evolved.items() if "/dataset/README" not in name
-    }
-    manifest = json.loads((place.results / "train/finetune/evolved/seed_0/manifest.json").read_text())
-    assert (manifest["processes"], manifest["batch"], manifest["accumulated"]) == (2, 8, 1)
-    alone = json.loads((done.results / "train/finetune/evolved/seed_0/manifest.json").read_text())
-    assert (manifest["steps"], manifest["tokens"]) == (alone["steps"], alone["tokens"])
-    for benchmark in ("MME", "POPE"):
-        rows = [
-            (p.results / f"evaluate/evolved/seed_0/{benchmark}/predictions.jsonl").read_text().splitlines()
-            for p in (place, done)
-        ]
-        assert [json.loads(row)["index"] for row in rows[0]] == [json.loads(row)["index"] for row in rows[1]]
 
 
 ASKED = """

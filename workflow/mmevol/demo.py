@@ -17,7 +17,7 @@ from mmevol.owner import process_start
 BUDGETS = {
     "world": (10, ("seeds_draw", "seeds_audit")),
     "evolve": (170, ("seeds_curate", "evolve_judge_seeds", "evolve_ask", "evolve_eliminate", "evolve_dataset")),
-    "tokenizer and tower": (40, ("train_base", "train_warm_tower")),
+    "tokenizer and tower": (50, ("train_base", "train_warm_tower")),
     "pretrain": (100, ("train_pretrain",)),
     "finetune": (320, ("train_mixture", "train_finetune")),
     "predict": (140, ("evaluate_heldout", "evaluate_predict")),

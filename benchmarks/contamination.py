@@ -5,7 +5,6 @@ does and splits each text into words, and compares nothing.
 """
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from random import Random
 from typing import Any
 
 from bench import python
+from peak import peak_mb
 
 WORDS = [
     f"{a}{b}" for a in ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki") for b in ("na", "re", "si", "to", "lu", "me")
@@ -130,4 +130,4 @@ if __name__ == "__main__":
     began = time.process_time()
     {"check": check, "floor": floor}[sys.argv[1]](Path(sys.argv[2]))
     used = time.process_time() - began
-    print(json.dumps({"cpu": used, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({"cpu": used, "peak_mb": peak_mb()}))

@@ -6,7 +6,6 @@ its columns, questions of a sentence, replies from a letter to a sentence; pictu
 
 import json
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -15,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from peak import peak_mb
 
 KIT_SECONDS = {"MMStar": 10.1, "POPE": 6.84}
 """What VLMEvalKit takes for the same rows on a machine of two cores, in its faster copy."""
@@ -219,7 +220,7 @@ def main(benchmark: str, folder: Path, rules: Any) -> None:
     result = score(benchmark, rules, read_inputs(benchmark, folder))
     write_json(folder / f"score.{rules}.json", result.model_dump(mode="json"))
     done = time.process_time()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb()
     print(json.dumps({"imports": ready - began, "seconds": done - ready, "peak_mb": peak}))
 
 

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import random
-import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peak import peak_mb
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ def main() -> None:
     else:
         {"prepare": prepare, "engine": engine, "stage": stage}[given.client](work)
     cpu, seconds = (now - then for now, then in zip((time.process_time(), time.perf_counter()), _began, strict=True))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb()
     print(json.dumps({"cpu": cpu, "seconds": seconds, "peak_mb": peak, "requests": work.requests}))
 
 

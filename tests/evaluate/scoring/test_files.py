@@ -84,8 +84,8 @@ def test_other_bad_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("benchmark", "text", "field"),
     [
-        ("VQA_v2", "[]", "questions"),
-        ("VQA_v2", '{"questions": [{"question_id": 1}, {"id": 2}]}', "question 1: question_id"),
+        ("VQA_v2", "[]", "character 1"),
+        ("VQA_v2", '{"questions": [{"question_id": 1}, {"id": 2}]}', "questions 1: question_id"),
         ("GQA", "[]", "questions"),
         ("GQA", '{"7": {"question": "q"}}', "question 7: answer"),
         ("MIA-Bench", "[1]", "question 0: image"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmevol.evaluate.scoring.json_array import JsonArray
+from mmevol.evaluate.scoring.json_array import JsonArray, json_field
 from mmevol.evaluate.tables import is_table, table_digest, table_rows, unreadable
 from mmevol.records import BadInput
 from mmevol.store import file_digest
@@ -78,9 +78,9 @@ class Inputs:
 
     ``data``: rows of data.tsv, cells as text, '' where empty; an image cell is replaced by a short digest of the
     image. ``predictions``: one object a line of predictions.jsonl. ``judge_replies``, ``blink_judge_replies``:
-    recorded replies of the judges (``{"kind", "replies"}`` or a list of such) or None. ``annotations``: VQA_v2's file
-    as an object whose ``annotations`` may be any iterable. ``submitted``: the questions that a submission of it answers,
-    if not these.
+    recorded replies of the judges (``{"kind", "replies"}`` or a list of such) or None. Of VQA_v2, ``questions`` and
+    ``annotations`` are objects whose field of that name may be any iterable. ``submitted``: the questions that a
+    submission of it answers, if not these.
     ``consistency``: GQA's optional metric. ``quick_extract``: MathVista's optional shortcut of the authors' rules.
     ``digests``: sha256 of each file read. ``files``: where each part came from, for messages.
     """
@@ -178,10 +178,13 @@ def _read(benchmark: str, part: str, path: Path) -> Any:
 
 def _questions(path: Path, benchmark: str) -> Any:
     """The questions file, each question with the fields that scoring uses."""
-    read, fields = _json(path), _QUESTION_FIELDS.get(benchmark, ())
-    listed = read
-    if benchmark == "VQA_v2":
-        listed = read.get("questions") if isinstance(read, dict) else None
+    fields = _QUESTION_FIELDS.get(benchmark, ())
+    if benchmark == "VQA_v2":  # hundreds of thousands: read as they are needed
+        return {
+            "data_subtype": json_field(path, "data_subtype", optional=True) or "",
+            "questions": JsonArray(path, "questions", fields),
+        }
+    listed = _json(path)
     if not isinstance(listed, dict if benchmark == "GQA" else list):
         raise BadInput(
             file=str(path),
@@ -200,7 +203,7 @@ def _questions(path: Path, benchmark: str) -> Any:
                     expected=f"an object with {', '.join(fields)}",
                     remedy="use the benchmark's official file",
                 )
-    return read
+    return listed
 
 
 def read_table(path: Path, columns: tuple[str, ...] = ()) -> list[dict[str, str]]:

@@ -26,6 +26,8 @@ class JsonArray:
 
     def __iter__(self) -> Iterator[Any]:
         with _field(self._path, self._name) as text:
+            if text is None:
+                raise _missing(self._path, self._name)
             text.expect("[")
             number = 0
             while not text.follows("]"):
@@ -47,18 +49,30 @@ class JsonArray:
                 )
 
 
-def json_field(path: Path, name: str) -> Any:
+def json_field(path: Path, name: str, optional: bool = False) -> Any:
     """The value of a field of the JSON object in a file, of which no more is read than comes before it.
 
-    Raises `BadInput` as `JsonArray`.
+    Raises `BadInput` as `JsonArray`; a field that is ``optional`` and not there is None.
     """
     with _field(path, name) as text:
-        return text.value()
+        if text is None and not optional:
+            raise _missing(path, name)
+        return text and text.value()
+
+
+def _missing(path: Path, name: str) -> BadInput:
+    return BadInput(
+        file=str(path),
+        field=name,
+        found="no such field",
+        expected=f"an object with a field {name}",
+        remedy="use the benchmark's official file",
+    )
 
 
 @contextmanager
-def _field(path: Path, name: str) -> Iterator["_Text"]:
-    """The text of a file from the value of a field on."""
+def _field(path: Path, name: str) -> Iterator["_Text | None"]:
+    """The text of a file from the value of a field on, None if there is no such field."""
     if not path.is_file():
         raise BadInput(
             file=str(path), field="(file)", found="no such file", expected="a JSON file", remedy="check the path"
@@ -72,15 +86,9 @@ def _field(path: Path, name: str) -> Iterator["_Text"]:
             if found == name:
                 yield text
                 return
-            text.value()
+            text.skip()
             text.follows(",")
-    raise BadInput(
-        file=str(path),
-        field=name,
-        found="no such field",
-        expected=f"an object with a field {name}",
-        remedy="use the benchmark's official file",
-    )
+        yield None
 
 
 class _Text:
@@ -116,6 +124,15 @@ class _Text:
                 continue  # a number that goes on
             self._at = end
             return value
+
+    def skip(self) -> None:
+        """Pass over the next value; over an array element by element."""
+        if not self.follows("["):
+            self.value()
+            return
+        while not self.follows("]"):
+            self.value()
+            self.follows(",")
 
     def _next(self) -> str:
         """The next character that is no blank, '' at the end."""

@@ -1,6 +1,6 @@
 """One call from a benchmark's files to its score, under any of the rule sets."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -141,11 +141,16 @@ def paired_standard_error(left: Score, right: Score) -> float | None:
 
 def _by_question(answered: Iterable[Answered]) -> tuple[dict[str, float], dict[str, float], dict[str, str]]:
     """Correctness (mean over rows of one key), influence (their sum) and image by key."""
-    hits: dict[str, list[float]] = defaultdict(list)
+    correct: dict[str, float] = defaultdict(float)
     influence: dict[str, float] = defaultdict(float)
     image: dict[str, str] = {}
+    again: Counter[str] = Counter()
     for question in answered:
-        hits[question.key].append(question.correct)
+        if question.key in image:
+            again[question.key] += 1
+        correct[question.key] += question.correct
         influence[question.key] += question.influence
         image[question.key] = question.image
-    return ({key: sum(values) / len(values) for key, values in hits.items()}, dict(influence), image)
+    for key, times in again.items():
+        correct[key] /= 1 + times
+    return dict(correct), dict(influence), image

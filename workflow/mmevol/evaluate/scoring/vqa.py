@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from mmevol.evaluate.scoring.inputs import Inputs
@@ -129,7 +130,7 @@ def score_vqa(inputs: Inputs, panel: Panel) -> Result:
         )
     if inputs.annotations is None:
         return _unscored(inputs, answers, said)
-    keys, correct, images = [], [], []
+    keys, correct, images, failures, missing = [], [], [], 0, 0
     types: dict[str, dict[str, list[float]]] = {
         "perQuestionType": defaultdict(list),
         "perAnswerType": defaultdict(list),
@@ -141,9 +142,11 @@ def score_vqa(inputs: Inputs, panel: Panel) -> Result:
                 "annotations", "question_id", str(key), "a question of the questions file", "use files of one split"
             )
         value = accuracy(answers[key], annotation["answers"])
-        keys.append(key)
+        keys.append(str(key))
         correct.append(value)
-        images.append(str(annotation["image_id"]))
+        failures += not answers[key]
+        missing += key not in said
+        images.append(intern(str(annotation["image_id"])))
         types["perQuestionType"][annotation["question_type"]].append(value)
         types["perAnswerType"][annotation["answer_type"]].append(value)
     metrics: dict[str, Any] = {"overall": round(100 * sum(correct) / len(correct), 2) if correct else None}
@@ -153,10 +156,10 @@ def score_vqa(inputs: Inputs, panel: Panel) -> Result:
         metrics=metrics,
         reported=metrics["overall"],
         reported_name="overall",
-        rows={str(key): round(100 * value, 2) for key, value in zip(keys, correct, strict=True)},
+        rows={key: round(100 * value, 2) for key, value in zip(keys, correct, strict=True)},
         answered=answered_mean(keys, correct, images),
-        n_missing=sum(key not in said for key in keys),
-        extraction_failures=sum(not answers[key] for key in keys),
+        n_missing=missing,
+        extraction_failures=failures,
     )
 
 

@@ -160,4 +160,19 @@ def test_what_a_dead_writer_left_is_swept(tmp_path: Path) -> None:
     for path in (left, ours, elsewhere):
         path.write_text("half")
     write_json(tmp_path / "a.json", 1)
-    assert not left.exists() and ours.exists() and elsewhere.exists()
+    assert not left.exists() and ours.exists() and not elsewhere.exists()
+
+
+def test_what_another_host_still_writes_stays(tmp_path: Path) -> None:
+    writing, left = tmp_path / ".a.json.node1.7.tmp", tmp_path / ".a.json.node2.7.tmp"
+    other = tmp_path / ".a.json.bak.node2.7.tmp"
+    for path in (writing, left, other):
+        path.write_text("half")
+    with replacing(tmp_path / "a.json") as temporary:
+        temporary.write_text("1")
+        os.utime(writing, ns=(1, 1))
+    assert writing.exists() and other.exists() and not left.exists()
+    left.write_text("half")
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "a.json"):
+        raise ZeroDivisionError
+    assert left.exists()

@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,26 +32,48 @@ AT_ONCE = 32
 ROWS: dict[str, type[Record]] = {"seed": SeedRecord, "candidate": Candidate, "frontier": Frontier, "outcome": Outcome}
 
 
-def _sweep(path: Path) -> None:
-    """Remove the temporary neighbours of `path` that dead processes of this host left."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(socket.gethostname())}.*.tmp"):
-        pid = left.name.split(".")[-2]
-        if pid.isdigit() and process_start(int(pid)) is None:
+def _host() -> str:
+    """This host as it stands in the names of temporary files: without dots."""
+    return socket.gethostname().replace(".", "_")
+
+
+def _left(path: Path) -> dict[Path, int]:
+    """Temporary neighbours of `path` that writers on other hosts made, with the time of their last change.
+
+    Those that dead processes of this host left are removed.
+    """
+    elsewhere = {}
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.*.tmp"):
+        host, _, pid = left.name.removeprefix(f".{path.name}.").removesuffix(".tmp").partition(".")
+        if not pid.isdigit():
+            continue  # of another file, whose name begins like this one's
+        if host != _host():
+            with suppress(FileNotFoundError):
+                elsewhere[left] = left.stat().st_mtime_ns
+        elif process_start(int(pid)) is None:
             left.unlink(missing_ok=True)
+    return elsewhere
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary neighbour of `path` that takes its place when the block ends well and is removed when it does not."""
+    """A temporary neighbour of `path` that takes its place when the block ends well and is removed when it does not.
+
+    A file has one writer. So what another host's writer left, and did not touch while the block ran, is removed when it ends well.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    elsewhere = _left(path)
+    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.tmp")
     try:
         with at(path):
             yield temporary
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    for left, changed in elsewhere.items():
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime_ns == changed:
+                left.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

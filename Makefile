@@ -40,7 +40,7 @@ test: lint
 	$(BIN)/pytest -n $$(( $$(nproc) + 1 )) -m 'not workflow and not cluster and not bench' # one more than cores: some tests wait
 	$(BIN)/pytest -n 2 --dist worksteal -m workflow
 
-# As root: installs Slurm for as long as the tests run. A quarter of an hour.
+# As root: installs Slurm for as long as the tests run. Half an hour.
 test-cluster: setup
 	$(BIN)/pytest tests/cluster
 

@@ -7,18 +7,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+from workload import SHARDS
+
 
 def measure(rounds: int = 5, pictures: int = 40, at_once: int = 4) -> dict[str, Any]:
     """``cold_image_vs_encode``: CPU of the whole process for pictures that no store has yet, over that of `encode` alone; two
-    requests want each picture at the same time, as evolver and judge or two chunks of a record may."""
+    requests want each picture at the same time, as evolver and judge or two chunks of a record may. They go into the buckets of one
+    shard, as its records' pictures do."""
     from mmevol.endpoint.images import encode
     from mmevol.endpoint.pictures import Pictures
     from mmevol.endpoint.prompt import Picture
     from mmevol.records import digest
     from mmevol.replies import ReplyStore
-    from mmevol.store import bucket_of
+    from mmevol.store import buckets_of
     from PIL import Image
 
+    buckets = list(buckets_of(0, SHARDS))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photographs = []
@@ -29,14 +33,16 @@ def measure(rounds: int = 5, pictures: int = 40, at_once: int = 4) -> dict[str, 
             photographs.append(Picture(str(path), digest(path.name), (640, 480)))
 
         async def cold(round_: int) -> None:
-            with ReplyStore(range(256), job="bench", root=folder / f"replies{round_}") as store:
+            with ReplyStore(buckets, job="bench", root=folder / f"replies{round_}") as store:
                 store.own()
-                _ = [store.image(bucket, b"") for bucket in range(256)]
+                _ = [store.image(bucket, b"") for bucket in buckets]
                 began.append(time.process_time())
                 held = Pictures(store)
                 for at in range(0, pictures, at_once):
                     asked = [p for p in photographs[at : at + at_once] for _ in range(2)]
-                    await asyncio.gather(*(held.base64(p, 512, bucket_of(p.digest)) for p in asked))
+                    await asyncio.gather(
+                        *(held.base64(p, 512, buckets[int(p.digest[:8], 16) % len(buckets)]) for p in asked)
+                    )
                 ended.append(time.process_time())
 
         bare, began, ended = [], [], []

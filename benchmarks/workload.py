@@ -121,7 +121,7 @@ def bodies() -> Iterator[bytes]:
         prompt = prompts.evolve(
             record, picture_of(record, "."), seed_versions(record), toward, toward.data(7, record.key, 1), ()
         )
-        yield client.body(prompt.messages(client.identity, INLINE), prompt.schema, jpeg=b64encode(data))
+        yield bytes(client.body(prompt.messages(client.identity, INLINE), prompt.schema, jpeg=b64encode(data)))
 
 
 async def spread(work: Work, send: Callable[[int], Any]) -> None:

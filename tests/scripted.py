@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 from mmevol.config import Connection, Identity
+from mmevol.endpoint.client import Body
 from mmevol.records import QA, Object, SeedRecord
 
 Block = dict[str, Any]
@@ -153,10 +154,10 @@ def good(block: Block) -> dict[str, Any]:
     return {"qas": [{"question": "What is there?", "answer": "a cup"}]}
 
 
-def made(body: bytes) -> Callable[[], Awaitable[bytes]]:
+def made(body: Body) -> Callable[[], Awaitable[Body]]:
     """A body as `Client.send` takes it."""
 
-    async def ready() -> bytes:
+    async def ready() -> Body:
         return body
 
     return ready

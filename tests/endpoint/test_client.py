@@ -371,7 +371,7 @@ def test_a_body_asks_as_the_endpoint_wants_it() -> None:
             other.body(messages, ANSWERS, more_tokens=4),
             bare.body(messages, ANSWERS),
         ]
-        return [orjson.loads(body) for body in made]
+        return [orjson.loads(bytes(body)) for body in made]
 
     plain, other, bare = asyncio.run(bodies())
     assert (plain["temperature"], plain["top_p"], plain["seed"], plain["max_tokens"]) == (0.5, 0.9, 3, 2048)

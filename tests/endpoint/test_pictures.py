@@ -106,9 +106,9 @@ def test_a_body_is_what_encoding_it_whole_gives(request: Request, jpeg: bytes) -
     prompt = Prompt("Rewrite “these”.\n", request, CANDIDATES, Picture("/a.jpg", "d" * 64))
     said: dict[str, Any] = request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     assert prompt.asked == orjson.dumps({"schema": "mmevol-request/1", **said})
-    spliced = client.body(prompt.messages(WHO, INLINE), CANDIDATES, jpeg=base64.b64encode(jpeg))
+    spliced = bytes(client.body(prompt.messages(WHO, INLINE), CANDIDATES, jpeg=base64.b64encode(jpeg)))
     whole = prompt.messages(WHO, "data:image/jpeg;base64," + base64.b64encode(jpeg).decode())
-    assert spliced == client.body(whole, CANDIDATES)
+    assert spliced == bytes(client.body(whole, CANDIDATES))
     assert orjson.dumps(orjson.loads(spliced)) == spliced
 
 

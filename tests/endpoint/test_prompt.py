@@ -104,7 +104,7 @@ def block(messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_what_never_changes_comes_first_and_the_block_last() -> None:
-    system, user = json.loads(inlined(orjson.dumps(PROMPT.messages(WHO, INLINE)), base64.b64encode(b"jpeg")))
+    system, user = json.loads(b"".join(inlined(orjson.dumps(PROMPT.messages(WHO, INLINE)), base64.b64encode(b"jpeg"))))
     assert system["content"] == module.SYSTEM
     kinds = [part["type"] for part in user["content"]]
     assert kinds == ["text", "image_url", "text"]

@@ -19,7 +19,7 @@ from mmevol.disk import at
 from mmevol.owner import Owner
 from mmevol.segments import HEAD, Index, Segment, checksum, framed, frames, live, merge, sync_folder, tidy
 
-SEAL = 65536
+SEAL = 32768
 """Entries, over all buckets of a job, after which segments are finished and their indexes leave memory (150 bytes each)."""
 
 KINDS = ("requests", "images")
@@ -48,6 +48,7 @@ class Log:
         self._sealed: dict[Segment, Index] = {}
         self._open: dict[Segment, dict[bytes, int]] = {}
         self._order: list[Segment] = []
+        self._paths: dict[Segment, str] = {}
         self._writing: Segment | None = None
         self._fd, self._end = -1, 0
         self._synced: tuple[Segment | None, int] = (None, 0)
@@ -156,7 +157,7 @@ class Log:
         self._order.append(segment)
 
     def _read(self, segment: Segment, key: bytes, offset: int) -> bytes:
-        log = segment.log(self.folder)
+        log = self._paths.get(segment) or self._paths.setdefault(segment, str(segment.log(self.folder)))
         fd = os.open(log, os.O_RDONLY)
         try:
             length, crc, found = HEAD.unpack(os.pread(fd, HEAD.size, offset).ljust(HEAD.size))
@@ -189,6 +190,7 @@ class ReplyStore:
         self._buckets = buckets
         self._owner = Owner([self._folder("requests", b) for b in buckets], job, on_wait)
         self._owning = threading.Lock()
+        self._pool = ThreadPoolExecutor(AT_ONCE)
         self.owned = False
         self.sync_at = time.monotonic() + 1
 
@@ -228,17 +230,16 @@ class ReplyStore:
         """Bring everything written to the disk itself (group commit). ``sync_at``, a monotonic time, says when to call it next:
         after a second, or later where it takes long, so that it is at work a tenth of the time at most."""
         began = time.monotonic()
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(Log.sync, list(self._logs.values())))
+        list(self._pool.map(Log.sync, list(self._logs.values())))
         now = time.monotonic()
         self.sync_at = now + max(1.0, 9 * (now - began))
 
     def close(self) -> None:
         """Finish segments and give the buckets back."""
         try:
-            with ThreadPoolExecutor(AT_ONCE) as pool:
-                list(pool.map(Log.close, self._logs.values()))
+            list(self._pool.map(Log.close, self._logs.values()))
         finally:
+            self._pool.shutdown()
             self._logs.clear()
             self._owner.release()
             self.owned = False

@@ -231,11 +231,12 @@ class _NoPandas:
 
 
 @cache
-def _without_pandas() -> None:
-    """Let pyarrow find no pandas. It looks for it once, with the first array that it makes, and would import it where it is
-    installed, which takes half a second and 50 MB; nothing here uses it."""
+def _frugal() -> None:
+    """Make pyarrow frugal. Its own memory pool keeps 30 MB that the system's gives back; and it is to find no pandas, which it looks
+    for once, with the first array that it makes, and would import where it is installed: half a second and 50 MB."""
     import pyarrow as pa
 
+    pa.set_memory_pool(pa.system_memory_pool())
     sys.meta_path.insert(0, _NoPandas)
     pa.array([0])
     sys.meta_path.remove(_NoPandas)
@@ -247,7 +248,7 @@ def writing(path: Path, kind: str) -> Iterator[Callable[[Record | dict[str, Any]
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    _without_pandas()
+    _frugal()
     schema = arrow_schema(kind)
     rows: list[dict[str, Any]] = []
     batches: list[pa.RecordBatch] = []
@@ -290,6 +291,7 @@ def _open(path: Path) -> "pq.ParquetFile":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    _frugal()
     try:
         return pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:

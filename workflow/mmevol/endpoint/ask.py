@@ -17,7 +17,7 @@ from urllib.parse import quote
 import orjson
 
 from mmevol.endpoint.batch import batches_of
-from mmevol.endpoint.client import Client, Refused
+from mmevol.endpoint.client import Body, Client, Refused
 from mmevol.endpoint.dialect import from_dialect
 from mmevol.endpoint.images import image_key
 from mmevol.endpoint.pictures import Pictures
@@ -94,7 +94,7 @@ class Asker:
         await self._sync()
         return answer
 
-    async def _body(self, prompt: Prompt, bucket: int, more_tokens: int) -> bytes:
+    async def _body(self, prompt: Prompt, bucket: int, more_tokens: int) -> Body:
         """The request body; with ``images: url`` a picture goes by its address."""
         identity, picture = self.client.identity, prompt.picture
         url, jpeg = None, None

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from mmevol.config import Connection, Identity
@@ -58,6 +59,28 @@ def json_demand(structured: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"response_format": {"type": "json_object"}} if structured == "json_object" else {}
 
 
+class Body(aiohttp.Payload):
+    """A request body in parts, none of which is copied to be sent. It can be sent again."""
+
+    _autoclose = True
+
+    def __init__(self, *parts: bytes) -> None:
+        super().__init__(parts, content_type="application/json")
+        self._size = sum(map(len, parts))
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self._value)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """As text; aiohttp asks for it."""
+        return bytes(self).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Hand the parts over; the first goes out with the head of the request."""
+        for part in self._value:
+            await writer.write(part)
+
+
 class Client:
     """One endpoint as one job uses it. Nothing is started or contacted before the first request."""
 
@@ -80,7 +103,7 @@ class Client:
 
     def body(
         self, messages: list[dict[str, Any]], schema: dict[str, Any], *, jpeg: bytes | None = None, more_tokens: int = 1
-    ) -> bytes:
+    ) -> Body:
         """The request body. `jpeg`: base64 of the picture that is `INLINE` in the messages; `more_tokens` multiplies the token
         limit (after a truncated reply). Without a schema any text will do."""
         e = self.identity
@@ -88,9 +111,9 @@ class Client:
         value |= {k: v for k in SENT_IF_SET if (v := getattr(e, k)) is not None}
         value[e.max_tokens_field] = e.max_tokens * more_tokens
         body = orjson.dumps(value | (json_demand(e.structured, schema) if schema else {}))
-        return body if jpeg is None else inlined(body, jpeg)
+        return Body(body) if jpeg is None else Body(*inlined(body, jpeg))
 
-    async def send(self, made: Callable[[], Awaitable[bytes]], headers: dict[str, str]) -> Answer:
+    async def send(self, made: Callable[[], Awaitable[Body]], headers: dict[str, str]) -> Answer:
         """Send until a complete answer comes. The body is `made` when its turn has come, so that no more of them are in memory than
         can be sent. Raises `Outage` (see the module) and `BadInput` (at the start)."""
         async with self.limiter:
@@ -138,7 +161,7 @@ class Client:
         name = self.connection.api_key_header
         return self._base(), {k: v for k, v in self._session.headers.items() if k == name}
 
-    async def _until_answered(self, body: bytes, headers: dict[str, str]) -> Answer:
+    async def _until_answered(self, body: Body, headers: dict[str, str]) -> Answer:
         """Try again until an answer comes, or nothing has come to anyone for `patience` seconds since this request went out."""
         began, patience = float("inf"), self.connection.patience
         for attempt in range(self.connection.transport_attempts):
@@ -166,7 +189,7 @@ class Client:
     def _kinds(self) -> str:
         return ", ".join(f"{kind} × {n}" for kind, n in self.usage.errors.most_common())
 
-    async def _try(self, body: bytes, headers: dict[str, str], sent: Sent) -> Answer | float:
+    async def _try(self, body: Body, headers: dict[str, str], sent: Sent) -> Answer | float:
         """One HTTP request: the answer, or the seconds to wait that the server asked for (0 where it did not)."""
         assert self._session
         try:

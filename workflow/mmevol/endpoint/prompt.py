@@ -28,11 +28,11 @@ INLINE = "\0"
 """Stands for a data URL that `inlined` puts into the encoded messages."""
 
 
-def inlined(encoded: bytes, jpeg: bytes) -> bytes:
-    """Encoded messages with a picture, base64 of a JPEG, in the place of `INLINE`. It is by far the largest part of a request, and
-    so is copied once. A text can hold `INLINE` too, but then without bare quotes around it."""
+def inlined(encoded: bytes, jpeg: bytes) -> tuple[bytes, bytes, bytes]:
+    """Encoded messages with a picture, base64 of a JPEG, in the place of `INLINE`, in parts: by far the largest of them is the
+    picture's, which all requests about it share. A text can hold `INLINE` too, but then without bare quotes around it."""
     before, after = encoded.split(b'"\\u0000"', 1)
-    return b"".join((before, b'"data:image/jpeg;base64,', jpeg, b'"', after))
+    return before + b'"data:image/jpeg;base64,', jpeg, b'"' + after
 
 
 @dataclass(frozen=True)
@@ -79,16 +79,22 @@ class Prompt:
 
     def block(self, identity: Identity) -> str:
         """The fenced JSON block, boxes in the model's dialect."""
-        body = self.asked
-        if identity.box_dialect != "unit":
-            body = orjson.dumps(to_dialect(orjson.loads(body), identity.box_dialect, self.size(identity)))
-        return "```json\n" + body.decode() + "\n```"
+        if identity.box_dialect == "unit":
+            return self._plain
+        body = orjson.dumps(to_dialect(orjson.loads(self.asked), identity.box_dialect, self.size(identity)))
+        return f"```json\n{body.decode()}\n```"
+
+    @cached_property
+    def _plain(self) -> str:
+        """The block with boxes as they are; the key and the message both hold it."""
+        return f"```json\n{self.asked.decode()}\n```"
 
     def tail(self, identity: Identity) -> str:
         """The last part of the user's message."""
+        if not self.errors:
+            return self.block(identity)
         said = "".join(f"- {error}\n" for error in self.errors)
-        head = f"Your last reply could not be used:\n{said}Answer again, for these items only.\n" if said else ""
-        return head + self.block(identity)
+        return f"Your last reply could not be used:\n{said}Answer again, for these items only.\n{self.block(identity)}"
 
     def messages(self, identity: Identity, url: str | None) -> list[dict[str, Any]]:
         """The chat messages; `url` is the picture itself as a data URL, its address, or `INLINE`."""

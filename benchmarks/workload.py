@@ -117,7 +117,7 @@ def bodies() -> Iterator[bytes]:
 
     client = Client("e", Identity(provider="bench"), Connection(base_url="http://x/v1"), Clients(Run()))
     data, toward = image(0), direction("reasoning")
-    for record in records(64):
+    for record in records(IN_FLIGHT):  # as many as are in flight: no two of those are one
         prompt = prompts.evolve(
             record, picture_of(record, "."), seed_versions(record), toward, toward.data(7, record.key, 1), ()
         )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from mmevol.evaluate.scoring.inputs import Inputs
 from mmevol.evaluate.scoring.judge import Panel
 from mmevol.evaluate.scoring.kit import Kit
+from mmevol.evaluate.scoring.options import NO_REPLY
 from mmevol.evaluate.scoring.result import Answered, Result, answered_mean, mean
 from mmevol.evaluate.scoring.spreadsheet import Cell, text
 from mmevol.evaluate.scoring.table import Index, Row, Table, kit_table
@@ -167,7 +168,11 @@ def _judge(
     if not panel.has("mcq"):
         return {}, 0
     asked = [(rows[at].key, _request(rows[at], options[at]), "") for at in open_]
-    replies = panel.settle("mcq", asked, lambda i, reply: kit.letter(reply, options[open_[i]]), ATTEMPTS)
+
+    def matched(at: int, reply: str) -> str | None:
+        return None if NO_REPLY in reply else kit.letter(reply, options[open_[at]])
+
+    replies = panel.settle("mcq", asked, matched, ATTEMPTS)
     letters = {}
     for at, letter in zip(open_, replies, strict=True):
         lots = [*options[at], "Z"]

@@ -153,7 +153,7 @@ def _score(table: Table, panel: Panel, kit: Kit, split: str | None = None) -> Re
         answered=reported_rows,
         n_missing=table.missing,
         extraction_failures=sum(letter is None for letter in final) if not panel.has("mcq") else unsettled,
-        notes=[] if overall is not None else [f"no row of split {split}"],
+        notes=[] if overall is not None else [f"no row of split {split}" if split else "no row has a prediction"],
     )
 
 

@@ -148,7 +148,16 @@ def test_a_row_that_was_cut(benchmarks: Path, tmp_path: Path, made: Path) -> Non
         import_(benchmarks, tmp_path, "POPE")
 
 
-def test_a_broken_file(benchmarks: Path, tmp_path: Path, made: Path) -> None:
-    (made / "POPE.jsonl").write_text("{\n")
-    with pytest.raises(BadInput, match=r"readable \.jsonl"):
-        import_(benchmarks, tmp_path, "POPE")
+@pytest.mark.parametrize("text", ["{\n", "[1]\n", "5\n", '"a"\n'])
+def test_a_broken_file(benchmarks: Path, tmp_path: Path, made: Path, text: str) -> None:
+    for name in ("POPE.jsonl", "POPE.json"):
+        (made / name).write_text(text)
+        with pytest.raises(BadInput, match=r"readable \.json"):
+            import_(benchmarks, tmp_path, "POPE")
+        (made / name).unlink()
+
+
+def test_a_byte_order_mark_is_no_content(benchmarks: Path, tmp_path: Path, made: Path) -> None:
+    wanted = [row.result("Yes") for row in rows("POPE", benchmarks / "POPE")]
+    (made / "POPE.json").write_text("\ufeff" + json.dumps(wanted), encoding="utf-8")
+    assert said(import_(benchmarks, tmp_path, "POPE"), "POPE") == wanted

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mmevol.config import Identity, Run
+from mmevol.config import Budget, Identity, Run
 from mmevol.config.commands import JudgeSettings
 from mmevol.endpoint.client import Outage
 from mmevol.evaluate.judging import live
@@ -20,10 +20,16 @@ pytestmark = pytest.mark.usefixtures("replies")
 
 
 def scored(
-    server: Server, benchmark: str, inputs: Inputs, rules: Rules = "mmevol", root: Path = Path(), **more: Any
+    server: Server,
+    benchmark: str,
+    inputs: Inputs,
+    rules: Rules = "mmevol",
+    root: Path = Path(),
+    budget: Budget = Budget(),  # noqa: B008
+    **more: Any,
 ) -> Score:
     judge = JudgeSettings(endpoint="j", identity=more.pop("who", identity(temperature=0)), **more)
-    run = Run(connections={"j": connection(server, patience=1, timeout=1)})
+    run = Run(connections={"j": connection(server, patience=1, timeout=1)}, answering=budget)
     with live(judge, run, benchmark, root) as judges:
         return score(benchmark, rules, inputs, judges)
 
@@ -95,6 +101,15 @@ def test_a_judge_that_is_down_is_no_zero_and_the_next_run_asks_the_rest(server: 
     assert len(server.heard) - asked == 2, "what was answered before the outage is kept"
     assert sum(hit for _, _, hit in result.rows) == 2 and result.judge_failures == 0
     assert scored(server, "MMStar", inputs) == result and len(server.heard) - asked == 2
+
+
+def test_the_judge_stops_at_the_budget_and_the_next_run_goes_on(server: Server) -> None:
+    server.answer = replying("B")
+    inputs = star("one", "two", "three", "four")
+    with pytest.raises(Outage, match=r"evaluate\.budget\.requests of this judge is spent"):
+        scored(server, "MMStar", inputs, budget=Budget(requests=2))
+    assert len(server.heard) == 2
+    assert scored(server, "MMStar", inputs, budget=Budget(requests=2)).judge_calls == 4 and len(server.heard) == 4
 
 
 def test_a_reply_of_another_form_is_asked_for_anew_and_ends_in_the_fallback(server: Server) -> None:

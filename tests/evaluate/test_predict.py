@@ -12,6 +12,7 @@ from mmevol.evaluate import predict as predicting
 from mmevol.evaluate.benchmarks import GREY, rows
 from mmevol.evaluate.predict import gather, journal, predict, predict_part
 from mmevol.evaluate.prompts import SELECT
+from mmevol.records import BadInput
 from mmevol.train import generate
 from mmevol.train.generate import Item
 from mmevol.train.tokenizer import Chat
@@ -143,6 +144,11 @@ def test_parts_are_the_whole(benchmarks: Path, tmp_path: Path, model: Model) -> 
     sizes = [sum(map(len, json.loads(part.read_text()).values())) for part in parts]
     assert max(sizes) - min(sizes) <= 1
     assert sorted(p.name for p in (out / "parts").iterdir()) == ["0.json", "1.json", "2.json"]
+    with pytest.raises(BadInput, match="no answer to"):
+        gather(settings, data=benchmarks, parts=parts[:2], out=out)
+    for broken in (out / "parts", out / "MME" / "predictions.jsonl"):
+        with pytest.raises(BadInput, match="parts/<i>"):
+            gather(settings, data=benchmarks, parts=[broken], out=out)
 
 
 def test_a_killed_job_keeps_the_benchmarks_that_it_had_answered(benchmarks: Path, tmp_path: Path, model: Model) -> None:

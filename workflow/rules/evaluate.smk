@@ -223,7 +223,7 @@ rule evaluate_score:
             dumped(study.judge_settings, w.benchmark) if study.evaluate.judge else ""
         ),
         data=subpath(input.data, parent=True),
-        version=2,
+        version=3,
     message:
         "Arm {wildcards.arm}, seed {wildcards.seed}: scoring {wildcards.benchmark} by the rules {wildcards.rules}"
     shell:

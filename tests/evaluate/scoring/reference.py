@@ -223,18 +223,20 @@ def mathvista(data: Table, said: Said, head: bool, replies: dict[str, list[str]]
             tried = [reply for reply in tried if not head or "Failed to obtain answer via API." not in reply]
             value = tried[0] if tried else ""
         results.append(value)
+    last = {row["index"]: (row["rule"], value) for row, value in zip(rows, results, strict=True)}
+    rules, results = zip(*(last[row["index"]] for row in rows), strict=True)
     whole = [isinstance(value, float) and value.is_integer() for value in results]  # a sheet's numbers have no .0
     shown_as = [str(int(value) if int_ else value) for value, int_ in zip(results, whole, strict=True)]
     results = sheet(shown_as, formulas=not head)
     counts: dict[str, list[int]] = {}
     shown = []
-    for row, value in zip(rows, results, strict=True):
+    for row, rule, value in zip(rows, rules, results, strict=True):
         found = right(row, value)
         hit = int(found == row["answer_option"] if row["question_type"] == "multi_choice" else found is not None)
-        shown.append([int(row["index"]), None if value is None else str(value), int(bool(row["rule"])), hit])
+        shown.append([int(row["index"]), None if value is None else str(value), int(bool(rule)), hit])
         for name in ("Overall", row["task"], *eval(row["skills"])):
             count = counts.setdefault(name, [0, 0, 0])
-            for at, more in enumerate((1, int(bool(row["rule"])), hit)):
+            for at, more in enumerate((1, int(bool(rule)), hit)):
                 count[at] += more
     metrics = {
         name: {"tot": t, "prefetch": p, "hit": h, "prefetch_rate": 100 * p / t, "acc": 100 * h / t}

@@ -215,6 +215,7 @@ def test_rouge() -> None:
     assert rouge_l("b a. c", "a. b") == pytest.approx(
         2 * (2 / 3) / (1 + 2 / 3), abs=1e-6
     )  # sentences are matched apart
+    assert rouge_l("a", "a . . ") == pytest.approx(2 * 1 * (1 / 2) / (1 + 1 / 2), abs=1e-6)  # blanks: an empty word
 
 
 @pytest.mark.parametrize("kind", KINDS)

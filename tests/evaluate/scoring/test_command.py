@@ -97,6 +97,22 @@ def test_bad_input_is_said_and_ends_with_2(tmp_path: Path) -> None:
     assert not (tmp_path / "score.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        (["--judge", "{"], "--judge"),
+        (["--run", '{"status": 1}'], "--run"),
+        (["--output", "/dev/null/score.json"], "--output"),
+        (["--output", "."], "a folder"),
+    ],
+)
+def test_a_bad_option_is_said_and_ends_with_2(tmp_path: Path, more: list[str], found: str) -> None:
+    case = GOLDEN / "POPE" / "case_01"
+    done = run("POPE", "--inputs", case, "--output", tmp_path / "score.json", *more)
+    assert done.returncode == 2 and found in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "score.json").exists()
+
+
 if __name__ == "__main__":  # every case under every rule set: python tests/evaluate/scoring/test_command.py
     place = Path(sys.argv[1])
     for each in sorted([*GOLDEN.glob("*/case_*"), *REAL.glob("*/case_*"), *REAL.glob("*/real_*")]):

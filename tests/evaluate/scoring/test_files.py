@@ -88,7 +88,8 @@ def test_other_bad_input(tmp_path: Path) -> None:
         ("VQA_v2", '{"questions": [{"question_id": 1}, {"id": 2}]}', "questions 1: question_id"),
         ("GQA", "[]", "questions"),
         ("GQA", '{"7": {"question": "q"}}', "question 7: answer"),
-        ("MIA-Bench", "[1]", "question 0: image"),
+        ("GQA", '{"7": {"question": 7}}', "question 7: question"),
+        ("MIA-Bench", "[1]", "question 0"),
     ],
 )
 def test_malformed_questions(tmp_path: Path, benchmark: str, text: str, field: str) -> None:
@@ -98,6 +99,50 @@ def test_malformed_questions(tmp_path: Path, benchmark: str, text: str, field: s
     with pytest.raises(BadInput) as error:
         score(benchmark, "mmevol", read_inputs(benchmark, tmp_path))
     assert error.value.field == field and error.value.file.endswith("questions.json")
+
+
+@pytest.mark.parametrize(
+    ("part", "text", "field", "found"),
+    [
+        ("judge.json", '["a"]', "0", "a"),
+        ("judge.json", '{"replies": {}}', "kind", "nothing"),
+        ("judge.json", '{"kind": "mcq", "replies": {"1": []}}', "replies.1", "[]"),
+        ("judge.json", '{"kind": "mqc", "replies": {}}', "kind", "mqc"),
+        ("meta.json", "[]", "(file)", "[]"),
+        ("nlp_map.json", '{"synonyms": [["a", "b"]]}', "synonyms.0", "['a', 'b']"),
+        ("choices.json", '{"7": {"valid": []}}', "7.plausible", "nothing"),
+    ],
+)
+def test_malformed_companions(tmp_path: Path, part: str, text: str, field: str, found: str) -> None:
+    (folder(tmp_path) / part).write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput) as error:
+        score("MMStar", "mmevol", read_inputs("MMStar", tmp_path))
+    assert (error.value.field, error.value.found) == (field, found) and error.value.file.endswith(part)
+
+
+@pytest.mark.parametrize("answers", ['"yes"', "[1]", '[{"x": 1}]', '[{"answer": 1}]', "null"])
+def test_malformed_answers_of_vqa(tmp_path: Path, answers: str) -> None:
+    (tmp_path / "questions.json").write_text('{"questions": [{"question_id": 1}]}', encoding="utf-8")
+    rest = '"question_id": 1, "image_id": 1, "question_type": "", "answer_type": ""'
+    (tmp_path / "annotations.json").write_text(
+        f'{{"annotations": [{{{rest}, "answers": {answers}}}]}}', encoding="utf-8"
+    )
+    (tmp_path / "predictions.jsonl").write_text('{"question_id": 1, "text": "x"}', encoding="utf-8")
+    with pytest.raises(BadInput, match="1: answers"):
+        score("VQA_v2", "mmevol", read_inputs("VQA_v2", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "line", "field"),
+    [
+        ("MMStar", '{"index": null, "prediction": "A"}', "index"),
+        ("MMSInst", '{"question_id": [1], "text": "", "truth": "", "type": "", "source": "iq"}', "question_id"),
+        ("MMSInst", '{"question_id": 1, "text": "", "truth": "", "type": "", "source": []}', "source"),
+    ],
+)
+def test_a_line_with_a_field_of_another_type(tmp_path: Path, benchmark: str, line: str, field: str) -> None:
+    with pytest.raises(BadInput, match=f"field:    {field}"):
+        read_inputs(benchmark, folder(tmp_path, lines=line))
 
 
 def test_a_malformed_annotation(tmp_path: Path) -> None:

@@ -73,6 +73,12 @@ def test_kit_compares_what_the_judge_extracts(kind: str, answer: str, reply: str
     assert rows([(row(1, kind, answer), "words")], {"1": [reply]})[0][3] == hit
 
 
+def test_rows_of_one_index_share_what_was_stored_last() -> None:
+    choices = '["red", "blue"]'
+    twice = [(row(1, "integer", "5"), "B"), (row(1, "text", "blue", choices, "B"), "B")]
+    assert rows(twice, {"1": ["5"]}) == [[1, "B", 1, 0], [1, "B", 1, 1]]
+
+
 def test_any_letter_is_final_for_a_choice() -> None:
     choices = '["red", "blue"]'
     found = rows([(row(1, "text", "red", choices, "A"), "A"), (row(2, "text", "red", choices, "A"), "Z")])

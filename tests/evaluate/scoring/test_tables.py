@@ -137,6 +137,20 @@ def test_a_row_of_a_circle_that_the_judge_must_settle() -> None:
     assert wrong.rows == [[1, "B", 0]] and wrong.judge_calls == 0
 
 
+@pytest.mark.parametrize("rules", ["mmevol", "vlmevalkit-head"])
+def test_a_judge_that_failed_is_asked_again_whatever_its_words_hold(rules: Any) -> None:
+    data = [row(1, "A", A="api", B="blue"), row(2)]
+    failed = "Failed to obtain answer via API."
+    judge = {"kind": "mcq", "replies": {"1": [failed, "B"]}}
+    inputs = Inputs(
+        data=data,
+        predictions=[{"index": 1, "prediction": "?"}, {"index": 2, "prediction": "A"}],
+        judge_replies=judge,
+    )
+    result = score("MMStar", rules, inputs)
+    assert result.rows == [[1, None, 0], [2, "A", 1]] and result.judge_calls == 2
+
+
 def test_blink_answers_are_looked_up_under_the_new_number() -> None:
     data = [row(i, answer, category="Jigsaw") for i, answer in ((1, "A"), (2, "B"), (3, "B"))]
     inputs = Inputs(data=data, predictions=[{"index": 1, "prediction": "A"}, {"index": 3, "prediction": "B"}])

@@ -121,7 +121,9 @@ class Evaluate(Section):
     benchmarks: dict[str, Benchmark] = Field(default={}, description="by name, as the official files spell it")
     judge: Name | None = Field(default=None, description="endpoint of the benchmark judges; none: rules alone")
     models: dict[Name, Measured] = Field(default={}, description="models that are measured beside the trained arms")
-    budget: Budget = Field(default=Budget(), description="of each model behind an endpoint, over all benchmarks")
+    budget: Budget = Field(
+        default=Budget(), description="of each model behind an endpoint, over all benchmarks; of the judge, one scoring"
+    )
     blind: list[Name] = Field(
         default=[], description="arms and models that are also measured with the pictures greyed out"
     )

@@ -73,7 +73,9 @@ def predict_command(
 def gather_command(
     settings: SettingsText,
     data: Annotated[Path, typer.Option("--data", help="folder that holds a folder a benchmark")],
-    part: Annotated[list[Path], typer.Option("--part", help="what `predict --part` wrote, once a part")],
+    part: Annotated[
+        list[Path], typer.Option("--part", help="a file OUT/parts/I.json that `predict --part` wrote, once a part")
+    ],
     out: Out,
 ) -> None:
     """Put the parts of a model's answers together."""

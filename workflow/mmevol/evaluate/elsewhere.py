@@ -105,12 +105,20 @@ def _lines(file: Path) -> Iterator[Line]:
             case ".tsv" | ".csv":
                 yield from _separated(file, "\t" if file.suffix == ".tsv" else ",")
             case ".json":
-                yield from ((f"item {n}", row) for n, row in enumerate(json.loads(file.read_text(encoding="utf-8")), 1))
+                listed = json.loads(file.read_text(encoding="utf-8-sig"))
+                yield from (_object(f"item {n}", row) for n, row in enumerate(listed, 1))
             case _:
-                with open(file, encoding="utf-8") as opened:
-                    yield from ((f"line {n}", json.loads(line)) for n, line in enumerate(opened, 1) if line.strip())
-    except (OSError, ValueError, csv.Error) as error:
+                with open(file, encoding="utf-8-sig") as opened:
+                    lines = ((n, line) for n, line in enumerate(opened, 1) if line.strip())
+                    yield from (_object(f"line {n}", json.loads(line)) for n, line in lines)
+    except (OSError, ValueError, TypeError, csv.Error) as error:
         raise _bad(file, "(file)", str(error)[:200], f"a readable {file.suffix} file, one answer a row") from error
+
+
+def _object(at: str, row: Any) -> Line:
+    if not isinstance(row, dict):
+        raise ValueError(f"{at}: {row!r:.80}, no object")
+    return at, row
 
 
 def _separated(file: Path, separator: str) -> Iterator[Line]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import uvloop
 
-from mmevol.config import Budget, Run
+from mmevol.config import Run
 from mmevol.config.commands import JudgeSettings
 from mmevol.endpoint.ask import Asker, Rejected
 from mmevol.endpoint.clients import Clients
@@ -85,13 +85,15 @@ def live(settings: JudgeSettings, run: Run, benchmark: str, root: Path, usage: P
     """Judges of every kind, answered by the study's endpoint.
 
     `root`: the benchmark's folder, with its pictures below ``images``; `usage`: file that says what the endpoint was asked.
+    Its budget is ``evaluate.budget``, for one scoring.
     """
     mine = [bucket_of(f"benchmark/{benchmark}")]
     with (
         ReplyStore(mine, job=f"evaluate/score/{benchmark}", on_wait=waiting) as store,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        clients = Clients(run.model_copy(update={"budget": Budget()}), usage=usage)  # the budget is the evolution's
+        own = run.model_copy(update={"budget": run.answering})
+        clients = Clients(own, usage=usage, budget=("evaluate.budget", "judge"))
         bench = _Bench(settings, clients, store, benchmark, root)
         try:
             yield dict.fromkeys(KINDS, lambda questions: runner.run(bench.answers(questions)))

@@ -20,7 +20,7 @@ from mmevol.evaluate.prompts import tokens
 from mmevol.evaluate.scoring.inputs import COLUMNS
 from mmevol.evaluate.tables import table_digest
 from mmevol.progress import Heartbeat
-from mmevol.records import digest
+from mmevol.records import BadInput, digest
 from mmevol.store import file_digest, write_json, write_text
 
 Answer = Callable[[Sequence[Row]], list[str]]
@@ -63,12 +63,29 @@ def predict_part(
 
 
 def gather(settings: PredictSettings, *, data: Path, parts: list[Path], out: Path) -> None:
-    """Put the parts together that `predict_part` wrote, into what `predict` writes."""
+    """Put the parts together that `predict_part` wrote, into what `predict` writes. Raises `BadInput` where rows are missing."""
     found: Answers = {name: {} for name in settings.benchmarks}
     for part in parts:
-        for name, texts in json.loads(part.read_text()).items():
-            found[name] |= texts
-    written(questions(settings, data), found, out)
+        try:
+            for name, texts in json.loads(part.read_text(encoding="utf-8")).items():
+                found[name] |= texts
+        except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+            raise _bad_part(part, "(file)", str(error)) from error
+    asked = questions(settings, data)
+    for name, own in asked.items():
+        if missing := [row.key for row in own if row.key not in found[name]]:
+            raise _bad_part(out, name, f"no answer to {len(missing)} of {len(own)} rows: {', '.join(missing[:5])}")
+    written(asked, found, out)
+
+
+def _bad_part(file: Path, field: str, found: str) -> BadInput:
+    return BadInput(
+        file=str(file),
+        field=field,
+        found=found,
+        expected="all files parts/<i>.json of one study",
+        remedy="name each with --part, or predict the part again",
+    )
 
 
 class Local:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from mmevol.evaluate.scoring.inputs import Inputs
 from mmevol.evaluate.scoring.judge import Panel
 from mmevol.evaluate.scoring.kit import Kit
+from mmevol.evaluate.scoring.options import NO_REPLY
 from mmevol.evaluate.scoring.result import Answered, Result, answered_mean, mean
 from mmevol.evaluate.scoring.spreadsheet import Cell, text
 from mmevol.evaluate.scoring.table import Index, Row, Table, kit_table
@@ -152,7 +153,7 @@ def _score(table: Table, panel: Panel, kit: Kit, split: str | None = None) -> Re
         answered=reported_rows,
         n_missing=table.missing,
         extraction_failures=sum(letter is None for letter in final) if not panel.has("mcq") else unsettled,
-        notes=[] if overall is not None else [f"no row of split {split}"],
+        notes=[] if overall is not None else [f"no row of split {split}" if split else "no row has a prediction"],
     )
 
 
@@ -167,7 +168,11 @@ def _judge(
     if not panel.has("mcq"):
         return {}, 0
     asked = [(rows[at].key, _request(rows[at], options[at]), "") for at in open_]
-    replies = panel.settle("mcq", asked, lambda i, reply: kit.letter(reply, options[open_[i]]), ATTEMPTS)
+
+    def matched(at: int, reply: str) -> str | None:
+        return None if NO_REPLY in reply else kit.letter(reply, options[open_[at]])
+
+    replies = panel.settle("mcq", asked, matched, ATTEMPTS)
     letters = {}
     for at, letter in zip(open_, replies, strict=True):
         lots = [*options[at], "Z"]

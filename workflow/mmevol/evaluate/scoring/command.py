@@ -1,17 +1,39 @@
 """``mmevol evaluate score BENCHMARK --inputs DIR --rules R --output score.json``."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmevol.config.commands import JudgeSettings, Run
+from mmevol.command import RunText, parsed, started
+from mmevol.config.commands import JudgeSettings
 from mmevol.evaluate.scoring import Rules
+from mmevol.records import BadInput
 
 
 def _file(text: str) -> typer.models.OptionInfo:
     option: typer.models.OptionInfo = typer.Option(help=text)
     return option
+
+
+def _check_place(output: Path) -> None:
+    """Raise `BadInput` where no file can be written, before anything is asked or computed."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        found = (
+            "a folder" if output.is_dir() else "" if os.access(output.parent, os.W_OK) else "a folder that is closed"
+        )
+    except OSError as error:
+        found = str(error.strerror)
+    if found:
+        raise BadInput(
+            file=str(output),
+            field="--output",
+            found=found,
+            expected="a place for a file",
+            remedy="name another",
+        )
 
 
 def score_command(
@@ -35,9 +57,7 @@ def score_command(
     consistency: Annotated[bool, typer.Option(help="Also GQA's consistency.")] = False,
     judge: Annotated[str | None, typer.Option(help="A live judge: JSON of its endpoint and identity.")] = None,
     usage: Annotated[Path | None, typer.Option(help="Where it goes what the live judge was asked (JSON).")] = None,
-    run: Annotated[
-        str, typer.Option(envvar="MMEVOL_RUN", help="JSON of facts of the run (connections, status folder).")
-    ] = "{}",
+    run: RunText = "{}",
 ) -> None:
     """Score the predictions of a benchmark. A file given by its own option takes the place of the one in the folder."""
     from mmevol.evaluate.scoring.inputs import read_inputs
@@ -57,6 +77,8 @@ def score_command(
         "nlp_map": nlp_map,
         "meta": meta,
     }
+    _check_place(output)
+    facts = started(run)
     given = {part: path for part, path in paths.items() if path is not None}
     read = read_inputs(benchmark, inputs, given, consistency)
     if judge is None:
@@ -64,8 +86,7 @@ def score_command(
     else:
         from mmevol.evaluate.judging import live
 
-        facts = Run.model_validate_json(run)
-        with live(JudgeSettings.model_validate_json(judge), facts, benchmark, inputs or Path(), usage) as judges:
+        with live(parsed(JudgeSettings, judge, "--judge"), facts, benchmark, inputs or Path(), usage) as judges:
             result = score(benchmark, rules, read, judges)
     write_json(output, result.model_dump(mode="json"))
     if benchmark == "VQA_v2":

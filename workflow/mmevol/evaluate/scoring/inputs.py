@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmevol.evaluate.scoring.json_array import JsonArray, json_field
+from mmevol.evaluate.scoring.shapes import GqaChoices, GqaQuestion, LanguageMap, Meta, MiaItem, check
 from mmevol.evaluate.tables import is_table, table_digest, table_rows, unreadable
 from mmevol.records import BadInput
 from mmevol.store import file_digest
@@ -59,14 +60,21 @@ _PREDICTION_FIELDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("VQA_v2", "GQA", "MIA-Bench"), ("question_id", "text")),
     "MMSInst": ("question_id", "text", "truth", "type", "source"),
 }
-_QUESTION_FIELDS: dict[str, tuple[str, ...]] = {
-    "VQA_v2": ("question_id",),
-    "GQA": ("question", "answer", "isBalanced", "entailed", "types", "groups", "semantic", "imageId"),
-    "MIA-Bench": ("image", "instruction", "components", "component_weight", "component_type"),
-}
 _ANNOTATION_FIELDS = ("question_id", "image_id", "question_type", "answer_type", "answers")
-_TEXTS = frozenset(("text", "truth"))
-"""Fields of predictions that must be text."""
+_TEXT = (str, "text")
+_ID = (str | int, "a number or text")
+_TYPES = {
+    "text": _TEXT,
+    "truth": _TEXT,
+    "type": _TEXT,
+    "source": _TEXT,
+    "index": _ID,
+    "question_id": _ID,
+    "markers": (list, "a list"),
+}
+"""What fields of a line must be, those that may not be anything."""
+
+_SHAPES: dict[str, Any] = {"meta": Meta, "choices": dict[str, GqaChoices], "nlp_map": LanguageMap}
 
 REFERENCE_LENGTH = 64
 """An image cell of up to this many characters is the index of another row that holds the image."""
@@ -127,7 +135,7 @@ def read_inputs(
     found = {part: path for part, path in beside.items() if path.is_file() or (part == "data" and is_table(path))}
     given = dict(paths or {})
     found |= {"meta": given.pop("meta")} if "meta" in given else {}
-    meta = _json(found.pop("meta")) if "meta" in found else {}
+    meta = _read(benchmark, "meta", found.pop("meta")) if "meta" in found else {}
     if meta.get("mode") == "exact":
         found.pop("judge_replies", None)
     found |= given
@@ -165,7 +173,10 @@ def _read(benchmark: str, part: str, path: Path) -> Any:
             case "questions":
                 return _questions(path, benchmark)
             case _:
-                return _json(path)
+                value = _json(path)
+                if part in _SHAPES:
+                    check(value, _SHAPES[part], str(path))
+                return value
     except UnicodeDecodeError as error:
         raise BadInput(
             file=str(path),
@@ -178,11 +189,10 @@ def _read(benchmark: str, part: str, path: Path) -> Any:
 
 def _questions(path: Path, benchmark: str) -> Any:
     """The questions file, each question with the fields that scoring uses."""
-    fields = _QUESTION_FIELDS.get(benchmark, ())
     if benchmark == "VQA_v2":  # hundreds of thousands: read as they are needed
         return {
             "data_subtype": json_field(path, "data_subtype", optional=True) or "",
-            "questions": JsonArray(path, "questions", fields),
+            "questions": JsonArray(path, "questions", ("question_id",)),
         }
     listed = _json(path)
     if not isinstance(listed, dict if benchmark == "GQA" else list):
@@ -193,16 +203,9 @@ def _questions(path: Path, benchmark: str) -> Any:
             expected=f"the questions of {benchmark} in their official layout",
             remedy="use the benchmark's official file",
         )
-    for key, question in listed.items() if isinstance(listed, dict) else enumerate(listed):
-        for name in fields:
-            if not isinstance(question, dict) or name not in question:
-                raise BadInput(
-                    file=str(path),
-                    field=f"question {key}: {name}",
-                    found=str(question)[:80],
-                    expected=f"an object with {', '.join(fields)}",
-                    remedy="use the benchmark's official file",
-                )
+    if shape := {"GQA": GqaQuestion, "MIA-Bench": MiaItem}.get(benchmark):
+        for key, question in listed.items() if isinstance(listed, dict) else enumerate(listed):
+            check(question, shape, str(path), f"question {key}")
     return listed
 
 
@@ -268,13 +271,13 @@ def _json_lines(path: Path, fields: tuple[str, ...]) -> list[dict[str, Any]]:
                     remedy="the line is cut off or not JSON: predict that row again",
                 ) from error
             for name in fields:
-                if not isinstance(row, dict) or name not in row or (name in _TEXTS and not isinstance(row[name], str)):
+                kind, called = _TYPES.get(name, (object, ""))
+                if not isinstance(row, dict) or name not in row or not isinstance(row[name], kind):
                     raise BadInput(
                         file=f"{path}:{number}",
                         field=name,
                         found=line.strip()[:80],
-                        expected=f"an object with {', '.join(fields)}"
-                        + (f"; {name} is text" if name in _TEXTS else ""),
+                        expected=f"an object with {', '.join(fields)}" + (f"; {name} is {called}" if called else ""),
                         remedy="write the row as the benchmark's own result file does",
                     )
             rows.append(row)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from mmevol.evaluate.scoring.shapes import Recording, check
 from mmevol.records import BadInput
 
 Kind = Literal["yes_no", "mcq", "blink_yes_no", "mathvista_extract", "mia", "hallusion_verdict", "hallusion_same"]
@@ -100,6 +101,7 @@ def recorded(replies: Mapping[str, Any] | Sequence[Mapping[str, Any]], file: str
     ``replies`` is ``{"kind", "replies"}``: a list in row order (MIA-Bench), or by key one reply, or a list of replies
     by attempt whose last one serves all further attempts; or a list of such, one a kind.
     """
+    check(replies, list[Recording] if isinstance(replies, list) else Recording, file)
     if isinstance(replies, Sequence):
         return {kind: ask for each in replies for kind, ask in recorded(each, file).items()}
     kind: Kind = "mia" if replies["kind"] == "mia_raw_score" else replies["kind"]
@@ -118,7 +120,7 @@ def recorded(replies: Mapping[str, Any] | Sequence[Mapping[str, Any]], file: str
                 expected=f"the judge's reply ({kind}) for row {question.key}",
                 remedy="record the reply, or score with a live judge",
             ) from None
-        reply: str | None = said[min(question.attempt, len(said) - 1)] if isinstance(said, list) else said
-        return reply
+        reply = said[min(question.attempt, len(said) - 1)] if isinstance(said, list) else said
+        return None if reply is None else str(reply)
 
     return {kind: lambda questions: [answer(question) for question in questions]}

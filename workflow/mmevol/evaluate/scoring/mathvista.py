@@ -39,7 +39,10 @@ def score_mathvista(inputs: Inputs, panel: Panel, kit: Kit) -> Result:
 
         for at, reply in zip(open_, panel.settle("mathvista_extract", asked, given, ATTEMPTS), strict=True):
             extracted[at] = reply
-    extracted = column_read_back(extracted, kit.formulas)
+    stored = {row.index: at for at, row in enumerate(table.rows)}
+    kept = [stored[row.index] for row in table.rows]  # rows of one index share what was stored last
+    extracted = column_read_back([extracted[at] for at in kept], kit.formulas)
+    settled = [settled[at] for at in kept]
     hits = [
         int(_right(row, options, value, kit))
         for row, options, value in zip(table.rows, choices, extracted, strict=True)

@@ -1,7 +1,7 @@
 """ROUGE-L between two texts, as the package that MMSInst's evaluator calls computes it.
 
 Source: Lin 2004, ROUGE (union LCS over sentences), with that package's reading: sentences end at full stops, words
-count once.
+count once, a sentence of blanks is one empty word.
 """
 
 EPSILON = 1e-8
@@ -22,7 +22,7 @@ def rouge_l(hypothesis: str, reference: str) -> float:
 
 
 def _sentences(text: str) -> list[list[str]]:
-    return [sentence.split() for sentence in text.split(".") if sentence]
+    return [sentence.split() or [""] for sentence in text.split(".") if sentence]
 
 
 def _longest_common(left: list[str], right: list[str]) -> list[str]:

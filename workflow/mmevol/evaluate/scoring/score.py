@@ -25,7 +25,7 @@ from mmevol.evaluate.scoring.yes_no import score_hallusion, score_mme, score_pop
 from mmevol.evaluate.scoring.yes_no_authors import score_mme_authors, score_pope_authors
 from mmevol.records import Record
 
-VERSION = 2
+VERSION = 3
 """Raised by hand whenever a rule changes: part of every score."""
 
 Scorer = Callable[[Inputs, Panel], Result]

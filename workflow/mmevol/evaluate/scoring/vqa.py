@@ -141,7 +141,12 @@ def score_vqa(inputs: Inputs, panel: Panel) -> Result:
             raise inputs.bad(
                 "annotations", "question_id", str(key), "a question of the questions file", "use files of one split"
             )
-        value = accuracy(answers[key], annotation["answers"])
+        try:
+            value = accuracy(answers[key], annotation["answers"])
+        except (TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
+            found, expected = str(annotation["answers"])[:80], 'a list of {"answer": text, …}'
+            remedy = "use the benchmark's official file"
+            raise inputs.bad("annotations", f"{key}: answers", found, expected, remedy) from error
         keys.append(str(key))
         correct.append(value)
         failures += not answers[key]

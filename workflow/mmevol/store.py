@@ -232,7 +232,7 @@ class _NoPandas:
 
 @cache
 def _frugal() -> None:
-    """Make pyarrow frugal. Its own memory pool keeps 30 MB that the system's gives back; and it is to find no pandas, which it looks
+    """Make pyarrow frugal. Its own memory pool keeps 30 MB that the system's gives back. It is to find no pandas, which it looks
     for once, with the first array that it makes, and would import where it is installed: half a second and 50 MB."""
     import pyarrow as pa
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-from pathlib import Path
 
 import pytest
 from daemons import GPUS, NODES
@@ -60,19 +59,26 @@ def test_efficiency_is_reported(done: Place) -> None:
     assert max(float(row["MaxRSS_MB"]) for row in rows) > 100
 
 
-def test_a_colour_is_one_job_without_gpu(done: Place, tmp_path: Path) -> None:
-    place = done.copy(tmp_path / "copy")
-    place.study["publish"] = {"figures": {"fig9a_skills": {"colors": {"seed": "#444444"}}}}
-    output = place.run("paper_figures", *QUICK)
-    (job,) = accounted(output)
+@pytest.fixture(scope="module")
+def reruns(done: Place, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """What Snakemake says of two reruns, side by side: with another colour, and with another threshold."""
+    colour, threshold = (done.copy(tmp_path_factory.mktemp(name) / "copy") for name in ("colour", "threshold"))
+    for place in (colour, threshold):
+        (place.folder / "snakemake.out").unlink()
+    colour.study["publish"] = {"figures": {"fig9a_skills": {"colors": {"seed": "#444444"}}}}
+    threshold.study["evolve"]["evolutions"]["full"]["eliminate"] = {"min_difficulty": [0, 5]}
+    started = [colour.start("paper_figures", *QUICK), threshold.start("dataset", *QUICK)]
+    assert [snakemake.wait(timeout=600) for snakemake in started] == [0, 0]
+    return printed(colour), printed(threshold)
+
+
+def test_a_colour_is_one_job_without_gpu(reruns: tuple[str, str]) -> None:
+    (job,) = accounted(reruns[0])
     assert (job["State"], job["Partition"]) == ("COMPLETED", "cpu")
     assert "gres/gpu" not in job["AllocTRES"]
 
 
-def test_a_threshold_reruns_the_dataset_without_gpu(done: Place, tmp_path: Path) -> None:
-    place = done.copy(tmp_path / "copy")
-    place.study["evolve"]["evolutions"]["full"]["eliminate"] = {"min_difficulty": [0, 5]}
-    output = place.run("dataset", *QUICK)
-    jobs = accounted(output)
+def test_a_threshold_reruns_the_dataset_without_gpu(reruns: tuple[str, str]) -> None:
+    jobs = accounted(reruns[1])
     assert {rule_of(job) for job in jobs} == {"evolve_eliminate", "evolve_dataset"}
     assert {job["Partition"] for job in jobs} == {"cpu"}

@@ -40,9 +40,9 @@ test: lint
 	$(BIN)/pytest -n $$(( $$(nproc) + 1 )) -m 'not workflow and not cluster and not bench' # one more than cores: some tests wait
 	$(BIN)/pytest -n 2 --dist worksteal -m workflow
 
-# As root: installs Slurm for as long as the tests run. Half an hour.
+# As root: installs Slurm for as long as the tests run. Ten minutes; more processes than cores, since they mostly wait for Slurm.
 test-cluster: setup
-	$(BIN)/pytest tests/cluster
+	$(BIN)/pytest -n 3 --dist loadfile tests/cluster
 
 bench: setup
 	$(BIN)/pytest -m bench tests/test_bench.py

@@ -37,7 +37,7 @@ def test_grouped_rules_exist_and_no_quick_rule_is_left_out() -> None:
     grouped = profile()["groups"]
     assert grouped.keys() <= rules | figures
     assert {rule for rule in rules | figures if rule.startswith("publish_")} <= grouped.keys()
-    assert profile()["group-components"].keys() == set(grouped.values())
+    assert profile()["group-components"].keys() <= set(grouped.values())
 
 
 def test_the_executor_is_told_which_partition_has_gpus(elsewhere: Path) -> None:
@@ -56,25 +56,19 @@ def test_a_site_asks_for_gpus_in_its_own_way() -> None:
 
 def test_what_a_site_does_not_have_is_not_asked_for() -> None:
     bare = profile(accounting=False)
-    assert not {"default-resources", "precommand", "software-deployment-method"} & bare.keys()
+    assert bare["default-resources"] == {"turn": 1}
+    assert not {"precommand", "software-deployment-method"} & bare.keys()
     assert (bare["slurm-status-command"], bare["slurm-efficiency-report"]) == ("squeue", False)
     full = profile(account="lab", before="module load cuda", software="conda")
-    assert full["default-resources"] == {"slurm_account": "lab"}
+    assert full["default-resources"] == {"turn": 1, "slurm_account": "lab"}
     assert (full["precommand"], full["software-deployment-method"]) == ("module load cuda", "conda")
     assert full["slurm-status-command"] == "sacct"
 
 
 @pytest.mark.parametrize("line", [line for line in SLURM.splitlines() if re.match(r"( {2})?[\w-]+: [^?]", line)])
 def test_every_setting_says_what_it_is_for(line: str) -> None:
-    of_a_block = line.startswith("  ") and (
-        ": heldout" in line or ": score" in line or ": tables" in line or ": figures" in line
-    )
-    assert (
-        " # " in line
-        or of_a_block
-        or re.match("  (heldout|score|tables|figures): 8", line)
-        or line.startswith("executor")
-    )
+    of_a_block = line.startswith("  ") and line.strip() in SLURM.split("\ngroups:")[1].split("\nresources:")[0]
+    assert " # " in line or of_a_block or line.startswith("executor")
 
 
 def test_cores_of_a_login_node_bound_no_job(monkeypatch: pytest.MonkeyPatch) -> None:

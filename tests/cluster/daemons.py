@@ -1,14 +1,20 @@
 """A Slurm of two nodes on this machine, with a cpu and a gpu partition and four fake GPUs, as root and without systemd.
 
-Each node has a host name of its own (a UTS namespace), so that to this project's code they are two machines. What the tests install
-and start is taken away again: with Slurm's clients installed and no controller running, every start of Snakemake would wait.
+Each node has a host name of its own (a UTS namespace), so that to this project's code they are two machines. This file, run as a
+program, holds the cluster for all processes of a test run. What it installs and starts it takes away again, however they end: with
+Slurm's clients installed and no controller running, every start of Snakemake would wait.
 """
 
+import fcntl
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +23,7 @@ from place import wait_until
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 DATABASE = ("slurmdbd", "mariadb-server")
 NODES = ("node0", "node1")
-CPUS, MEMORY, GPUS = 8, 16000, 2
+CPUS, MEMORY, GPUS = 32, 64000, 2
 """Of a node, as declared: Slurm is told to believe it."""
 ETC = Path("/etc/slurm")
 """Where jobs look for slurm.conf: the executor takes ``SLURM_CONF`` out of their environment."""
@@ -49,6 +55,7 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 MinJobAge=300
 KillWait=3
+SlurmctldTimeout=10
 {accounting}
 NodeName=node0 NodeAddr=127.0.0.1 Port={node0} CPUs={cpus} RealMemory={memory} Gres=gpu:fake:{gpus}
 NodeName=node1 NodeAddr=127.0.0.1 Port={node1} CPUs={cpus} RealMemory={memory} Gres=gpu:fake:{gpus}
@@ -102,10 +109,20 @@ def run(*command: str, **more: Any) -> str:
     return done.stdout
 
 
+class Uninstallable(Exception):
+    """The packages cannot be had."""
+
+
 def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
+
+
+def says(*command: str) -> str | None:
+    """What a Slurm command prints; None when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else None
 
 
 def installed() -> set[str]:
@@ -136,6 +153,8 @@ class Packages:
             ).returncode:
                 run("apt-get", "update", "-qq")
             run(*install, env=environment)
+        except RuntimeError as error:
+            raise Uninstallable(f"a Slurm for tests cannot be installed: {error}") from error
         finally:
             if mine:
                 policy.unlink()
@@ -146,15 +165,13 @@ class Packages:
             run("apt-get", "purge", "-qq", "-y", *added, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
 
 
-class Slurm:
-    """The cluster. `folder` is to be root's, and short: it holds sockets."""
+class Daemons:
+    """The cluster as it is started and stopped. `folder` is to be root's, and short: it holds sockets."""
 
     def __init__(self, folder: Path, packages: Packages) -> None:
         self.folder, self.packages = folder, packages
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
         self.ports = {name: free_port() for name in ("controller", "database", *NODES)}
-
-    # Starting and stopping.
 
     def start(self) -> None:
         """Bring everything up. Raises where a daemon does not come up."""
@@ -212,7 +229,6 @@ class Slurm:
 
     def account(self) -> None:
         """From now on with an accounting database, and an account `lab` that root may charge."""
-        self.packages.add(*DATABASE)
         data = self.folder / "mariadb"
         data.mkdir()
         run("mariadb-install-db", f"--datadir={data}", "--user=root", "--auth-root-authentication-method=socket")
@@ -229,7 +245,7 @@ class Slurm:
         self.daemon("slurmdbd", "slurmdbd", "-D")
         self.end("slurmctld")
         self.configure(accounting=True)
-        wait_until(lambda: self.says("sacctmgr", "-n", "list", "cluster") is not None, 30, "slurmdbd")
+        wait_until(lambda: says("sacctmgr", "-n", "list", "cluster") is not None, 30, "slurmdbd")
         run("sacctmgr", "-i", "add", "cluster", "mmevol")
         run("sacctmgr", "-i", "add", "account", "lab")
         run("sacctmgr", "-i", "add", "user", "root", "account=lab")
@@ -239,7 +255,8 @@ class Slurm:
     def stop(self) -> None:
         """End all jobs and daemons, and take the links and packages away."""
         if "slurmctld" in self.daemons:
-            self.cancel_all()
+            says("scancel", "--user", "root")
+            wait_until(lambda: not says("squeue", "-h"), 20, "the end of all jobs")
         for name in reversed([*self.daemons]):
             self.end(name)
         for path in ETC.glob("*.conf"):
@@ -247,33 +264,58 @@ class Slurm:
                 path.unlink()
         self.packages.remove()
 
-    def cancel_all(self) -> None:
-        """End all jobs."""
-        self.says("scancel", "--user", "root")
-        wait_until(lambda: not self.jobs(), 20, "the end of all jobs")
-
-    # Looking.
-
-    @staticmethod
-    def says(*command: str) -> str | None:
-        """What a Slurm command prints; None when it fails."""
-        done = subprocess.run(command, capture_output=True, text=True)
-        return done.stdout if done.returncode == 0 else None
-
     def wait_idle(self) -> None:
         def idle() -> bool:
-            states = (self.says("sinfo", "-h", "-N", "-o", "%N %t") or "").split("\n")
+            states = (says("sinfo", "-h", "-N", "-o", "%N %t") or "").split("\n")
             return {line.split()[0] for line in states if line.endswith(" idle")} == set(NODES)
 
         wait_until(idle, 40, "idle nodes")
 
-    def jobs(self, states: str = "PENDING,RUNNING,COMPLETING") -> list[dict[str, str]]:
-        """The jobs in these states (or ``all``), oldest first: id, state, node, comment, partition, gres, memory, run, reason."""
-        names = ("id", "state", "node", "comment", "partition", "gpus", "memory", "run", "reason")
-        text = self.says("squeue", "-h", "-a", "-r", "-t", states, "-o", "%i|%T|%N|%k|%P|%b|%m|%j|%r") or ""
-        rows = [dict(zip(names, line.split("|"), strict=True)) for line in text.splitlines()]
-        return sorted(rows, key=lambda row: [int(n) for n in row["id"].split("_")])
 
-    def run_id(self, output: str) -> str:
-        """The name that a run of Snakemake gives its jobs."""
-        return output.split("SLURM run ID: ")[1].split()[0]
+def deserted(users: Path) -> bool:
+    """Whether no process holds its share of a lock."""
+    with open(users) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def keep(state: Path) -> None:
+    """Hold a cluster until its users are gone.
+
+    Files in `state` say how it stands: ``bare``, ``accounted``, ``gone`` while it has no controller, ``unable`` and ``failed`` with
+    the reason. Others tell it what to do: ``account``, and for as long as it is there ``away`` with the controller.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    (state / "folder").symlink_to(folder)
+    daemons = Daemons(folder, Packages())
+    try:
+        daemons.start()
+        (state / "bare").touch()
+        daemons.packages.add(*DATABASE)
+        while not deserted(state / "users"):
+            if (state / "account").exists() and not (state / "accounted").exists():
+                daemons.account()
+                (state / "accounted").touch()
+            away = (state / "away").exists()
+            if away and "slurmctld" in daemons.daemons:
+                daemons.end("slurmctld")
+                (state / "gone").touch()
+            if not away and "slurmctld" not in daemons.daemons:
+                daemons.controller()
+                (state / "gone").unlink()
+            time.sleep(0.1)
+    except Uninstallable as error:
+        (state / "unable").write_text(str(error))
+    except Exception:
+        (state / "failed").write_text(traceback.format_exc())
+    finally:
+        daemons.stop()
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    keep(Path(sys.argv[1]))

@@ -218,7 +218,7 @@ def main(benchmark: str, folder: Path, rules: Any) -> None:
 
     ready = time.process_time()
     result = score(benchmark, rules, read_inputs(benchmark, folder))
-    write_json(folder / f"score.{rules}.json", result.model_dump(mode="json"))
+    write_json(folder / f"score.{rules}.json", dict(result))
     done = time.process_time()
     peak = peak_mb()
     print(json.dumps({"imports": ready - began, "seconds": done - ready, "peak_mb": peak}))

@@ -88,7 +88,7 @@ def score_command(
 
         with live(parsed(JudgeSettings, judge, "--judge"), facts, benchmark, inputs or Path(), usage) as judges:
             result = score(benchmark, rules, read, judges)
-    write_json(output, result.model_dump(mode="json"))
+    write_json(output, dict(result))  # plain data throughout; dumped it would be there twice
     if benchmark == "VQA_v2":
         from mmevol.evaluate.scoring import vqa
 

@@ -288,6 +288,7 @@ def keep(state: Path) -> None:
     Files in `state` say how it stands: ``bare``, ``accounted``, ``gone`` while it has no controller, ``unable`` and ``failed`` with
     the reason. Others tell it what to do: ``account``, and for as long as it is there ``away`` with the controller.
     """
+    os.environ["PATH"] += ":/usr/sbin:/sbin"  # where the daemons are; not every root looks there
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     (state / "folder").symlink_to(folder)

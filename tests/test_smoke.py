@@ -153,7 +153,7 @@ def test_a_real_model_answers_in_the_form_asked_for(model: str) -> None:
     async def run() -> Any:
         async with Clients(Run(connections={"e": Connection(base_url=model)})) as clients:
             client = clients.client("e", WHO)
-            return await client.send(made(client.body(prompt.messages(WHO, None), ANSWERS)), {}), client.usage
+            return await client.send(made(client.body(prompt)), {}), client.usage
 
     answer, usage = asyncio.run(run())
     assert "".join(answer.text.split()).startswith('{"answers":[')

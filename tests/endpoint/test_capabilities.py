@@ -33,7 +33,7 @@ def sent(server: Server, who: Identity | None = None, **more: Any) -> tuple[Answ
         async with Clients(Run(connections={"e": connection(server, **more)})) as clients:
             client = clients.client("e", who or identity())
             prompt = Prompt("Answer.", Request(task="blind"), ANSWERS)
-            body = client.body(prompt.messages(client.identity, None), ANSWERS)
+            body = client.body(prompt)
             (outcome,) = await asyncio.gather(client.send(made(body), {}), return_exceptions=True)
             return outcome, client
 

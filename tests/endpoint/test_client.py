@@ -33,7 +33,7 @@ def sent(
         async with Clients(facts) as clients:
             client = clients.client("e", who or identity())
             prompt = Prompt("Answer.", Request(task="blind"), ANSWERS)
-            body = client.body(prompt.messages(client.identity, None), ANSWERS)
+            body = client.body(prompt)
             return await asyncio.gather(
                 *(client.send(made(body), {"X-N": str(i)}) for i in range(n)), return_exceptions=True
             ), client
@@ -181,9 +181,7 @@ def test_patience_counts_from_a_requests_own_beginning(server: Server) -> None:
     async def run() -> None:
         async with Clients(Run(connections={"e": connection(server, patience=0.5)})) as clients:
             client = clients.client("e", identity())
-            body = client.body(
-                Prompt("Answer.", Request(task="blind"), ANSWERS).messages(client.identity, None), ANSWERS
-            )
+            body = client.body(Prompt("Answer.", Request(task="blind"), ANSWERS))
             await client.send(made(body), {})
             await asyncio.sleep(0.7)
             await client.send(made(body), {})
@@ -304,7 +302,7 @@ def test_evolver_and_judge_share_a_budget(server: Server) -> None:
         facts = Run(connections={n: connection(server) for n in "ab"}, budget=Budget(requests=8))
         async with Clients(facts, shards=4) as clients:
             one, two = (clients.client(n, identity()) for n in "ab")
-            body = one.body(Prompt("Answer.", Request(task="blind"), ANSWERS).messages(one.identity, None), ANSWERS)
+            body = one.body(Prompt("Answer.", Request(task="blind"), ANSWERS))
             await one.send(made(body), {})
             await two.send(made(body), {})
             with pytest.raises(Outage, match=r"budget\.requests of this shard is spent \(2 of 2\)"):
@@ -362,14 +360,14 @@ def client_of(**more: Any) -> Client:
 
 def test_a_body_asks_as_the_endpoint_wants_it() -> None:
     async def bodies() -> list[dict[str, Any]]:
-        messages = [{"role": "user", "content": "x"}]
+        prompt = Prompt("Answer.", Request(task="blind"), ANSWERS)
         plain = client_of(temperature=0.5, top_p=0.9, seed=3)
         other = client_of(structured="json_object", max_tokens_field="max_completion_tokens", max_tokens=100)
         bare = client_of(structured="none")
         made = [
-            plain.body(messages, ANSWERS),
-            other.body(messages, ANSWERS, more_tokens=4),
-            bare.body(messages, ANSWERS),
+            plain.body(prompt),
+            other.body(prompt, more_tokens=4),
+            bare.body(prompt),
         ]
         return [orjson.loads(bytes(body)) for body in made]
 

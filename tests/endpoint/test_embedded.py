@@ -79,9 +79,9 @@ def test_endpoints_of_one_model_share_one_and_it_starts_when_it_is_needed() -> N
             both = [clients.client("evolver", Identity()), clients.client("judge", Identity(temperature=0))]
             assert not clients._servers
             request = Request(task="blind", qas=[RequestQA(id="q", question="What is it?")])
-            messages = Prompt("Answer.", request, ANSWERS).messages(Identity(), None)
+            prompt = Prompt("Answer.", request, ANSWERS)
             headers = {"X-MMEvol-Request": "0" * 64, "X-MMEvol-Content-Attempt": "0"}
-            await asyncio.gather(*(c.send(made(c.body(messages, ANSWERS)), headers) for c in both for _ in range(2)))
+            await asyncio.gather(*(c.send(made(c.body(prompt)), headers) for c in both for _ in range(2)))
             return [t._process.pid for t in clients._servers.values() if isinstance(t, EmbeddedTeacher) and t._process]
 
     (pid,) = asyncio.run(run())

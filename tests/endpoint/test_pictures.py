@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mmevol.config import Connection, Identity, Run
 from mmevol.endpoint import pictures as module
@@ -16,7 +16,7 @@ from mmevol.endpoint.client import Client
 from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.images import encode
 from mmevol.endpoint.pictures import Pictures
-from mmevol.endpoint.prompt import INLINE, Picture, Prompt
+from mmevol.endpoint.prompt import SHOWN, TAIL, Picture, Prompt
 from mmevol.endpoint.schemas import CANDIDATES
 from mmevol.records import QA, Object, Request, RequestQA, canonical, digest, qa_id
 from mmevol.replies import ReplyStore
@@ -101,15 +101,21 @@ requests = st.builds(
 
 
 @given(requests, st.binary(max_size=50))
+@example(Request(task="evolve", caption=SHOWN, qas=[RequestQA(id=TAIL, question=f'"{SHOWN}"', answer=TAIL)]), b"")
 def test_a_body_is_what_encoding_it_whole_gives(request: Request, jpeg: bytes) -> None:
     client = Client("e", WHO, Connection(base_url="http://x/v1"), Clients(Run()))
     prompt = Prompt("Rewrite “these”.\n", request, CANDIDATES, Picture("/a.jpg", "d" * 64))
     said: dict[str, Any] = request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     assert prompt.asked == orjson.dumps({"schema": "mmevol-request/1", **said})
-    spliced = bytes(client.body(prompt.messages(WHO, INLINE), CANDIDATES, jpeg=base64.b64encode(jpeg)))
-    whole = prompt.messages(WHO, "data:image/jpeg;base64," + base64.b64encode(jpeg).decode())
-    assert spliced == bytes(client.body(whole, CANDIDATES))
-    assert orjson.dumps(orjson.loads(spliced)) == spliced
+    url = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+    for body, whole in (
+        (client.body(prompt, base64.b64encode(jpeg)), prompt.messages(WHO, url)),
+        (client.body(prompt, url), prompt.messages(WHO, url)),
+        (client.body(prompt), prompt.messages(WHO, None)),
+    ):
+        said = orjson.loads(bytes(body))
+        assert said["messages"] == whole
+        assert orjson.dumps(said) == bytes(body)
 
 
 @given(text, text, st.lists(text, max_size=3))

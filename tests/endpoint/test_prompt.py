@@ -6,11 +6,12 @@ import json
 import re
 from typing import Any
 
-import orjson
 import pytest
-from mmevol.config import Endpoint, Identity
+from mmevol.config import Connection, Endpoint, Identity, Run
 from mmevol.endpoint import prompt as module
-from mmevol.endpoint.prompt import INLINE, Picture, Prompt, inlined, key_of, picture_of
+from mmevol.endpoint.client import Client
+from mmevol.endpoint.clients import Clients
+from mmevol.endpoint.prompt import Picture, Prompt, key_of, picture_of
 from mmevol.endpoint.schemas import ANSWERS, VERDICTS
 from mmevol.evolve import prompts
 from mmevol.evolve.ask import seed_versions
@@ -104,7 +105,8 @@ def block(messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_what_never_changes_comes_first_and_the_block_last() -> None:
-    system, user = json.loads(b"".join(inlined(orjson.dumps(PROMPT.messages(WHO, INLINE)), base64.b64encode(b"jpeg"))))
+    client = Client("e", WHO, Connection(base_url="http://x/v1"), Clients(Run()))
+    system, user = json.loads(bytes(client.body(PROMPT, base64.b64encode(b"jpeg"))))["messages"]
     assert system["content"] == module.SYSTEM
     kinds = [part["type"] for part in user["content"]]
     assert kinds == ["text", "image_url", "text"]

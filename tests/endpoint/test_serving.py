@@ -135,9 +135,9 @@ def test_a_request_goes_to_it(identity: Identity) -> None:
         async with Clients(run) as clients:
             client = clients.client("evolver", identity)
             request = Request(task="blind", qas=[RequestQA(id="q", question="What is it?")])
-            messages = Prompt("Answer.", request, ANSWERS).messages(identity, None)
+            prompt = Prompt("Answer.", request, ANSWERS)
             headers = {"X-MMEvol-Request": "0" * 64, "X-MMEvol-Content-Attempt": "0"}
-            await client.send(made(client.body(messages, ANSWERS)), headers)
+            await client.send(made(client.body(prompt)), headers)
             return client.usage.asked
 
     assert asyncio.run(ask(server())) == 1

@@ -46,9 +46,7 @@ def run(server: Server, usage: Path, requests: int, **more: Any) -> None:
     async def ask() -> None:
         async with Clients(Run(connections={"e": connection(server, **more)}), usage=usage) as clients:
             client = clients.client("e", identity())
-            body = client.body(
-                Prompt("Answer.", Request(task="blind"), ANSWERS).messages(client.identity, None), ANSWERS
-            )
+            body = client.body(Prompt("Answer.", Request(task="blind"), ANSWERS))
             for _ in range(requests):
                 await client.send(made(body), {})
 
@@ -102,9 +100,7 @@ def test_progress_and_usage_are_told_while_nothing_gets_done(
         with Heartbeat(facts, job="j", total=9) as beat:
             async with Clients(facts, usage=tmp_path / "0.json", beat=beat) as clients:
                 client = clients.client("e", identity())
-                body = client.body(
-                    Prompt("Answer.", Request(task="blind"), ANSWERS).messages(client.identity, None), ANSWERS
-                )
+                body = client.body(Prompt("Answer.", Request(task="blind"), ANSWERS))
                 await client.send(made(body), {})
                 stuck = asyncio.ensure_future(client.send(made(body), {}))
                 while not beat.facts.get("errors"):

@@ -8,10 +8,11 @@ Boxes are ``[x1, y1, x2, y2]``, fractions of width and height in 0..1, top-left 
 import hashlib
 import json
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 
 REQUEST_SCHEMA: Literal["mmevol-request/1"] = "mmevol-request/1"
 
@@ -104,6 +105,11 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def _filled(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that hold something."""
+    return {name: value for name, value in fields.items() if value}
+
+
 def _inside(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
     x1, y1, x2, y2 = box
     if not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
@@ -122,6 +128,22 @@ class Object(Record):
     attributes: dict[str, str] = {}
 
     _box_inside = field_validator("bbox")(_inside)
+
+
+class Objects(list[Object]):
+    """The objects of a record, which all requests about it carry."""
+
+    @cached_property
+    def encoded(self) -> orjson.Fragment:
+        """As JSON, empty attributes left out."""
+        return orjson.Fragment(orjson.dumps([_filled(vars(thing)) for thing in self]))
+
+
+def _kept(value: Any, validate: ValidatorFunctionWrapHandler) -> Objects:
+    return value if isinstance(value, Objects) else Objects(validate(value))
+
+
+Things = Annotated[list[Object], WrapValidator(_kept)]
 
 
 class Step(Record):
@@ -162,7 +184,7 @@ class SeedRecord(Record):
     width: int | None = None
     height: int | None = None
     caption: str = ""
-    objects: list[Object] = []
+    objects: Things = []
     qas: list[QA] = []
     curated: bool = Field(default=False, description="the Q&A were written by the teacher in the curation step")
     split: Literal["train", "heldout"] = "train"
@@ -266,6 +288,9 @@ class Outcome(Record):
     candidate: str = ""
 
 
+_DEFAULTS = {"answer": "", "format": "Norm", "options": [], "objects": [], "skills": [], "steps": []}
+
+
 class RequestQA(Record):
     """A Q&A as a request carries it; its ``id`` is to be echoed."""
 
@@ -277,6 +302,15 @@ class RequestQA(Record):
     objects: list[str] = []
     skills: list[str] = []
     steps: list[Step] = []
+
+    def lean(self) -> dict[str, Any]:
+        """The fields that are not at their defaults."""
+        said = {name: value for name, value in vars(self).items() if value != _DEFAULTS.get(name)}
+        if self.steps:
+            said["steps"] = [
+                vars(s) if s.manipulation is not None else {"description": s.description} for s in self.steps
+            ]
+        return said
 
 
 Task = Literal[
@@ -320,10 +354,21 @@ class Request(BaseModel):
     direction: Direction = ""
     family: str = ""
     caption: str = ""
-    objects: list[Object] = []
+    objects: Things = []
     qas: list[RequestQA] = []
     compare_with: list[RequestQA] = []
     data: dict[str, Any] = {}
+
+    def encoded(self) -> bytes:
+        """As it is sent and kept: JSON, fields at their defaults left out."""
+        said = {"schema": self.schema_, **_filled(vars(self))}
+        del said["schema_"]
+        if self.objects:
+            said["objects"] = (self.objects if isinstance(self.objects, Objects) else Objects(self.objects)).encoded
+        for name in ("qas", "compare_with"):
+            if name in said:
+                said[name] = [qa.lean() for qa in said[name]]
+        return orjson.dumps(said)
 
     @property
     def aim(self) -> str:

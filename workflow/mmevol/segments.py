@@ -11,13 +11,14 @@ process that is killed at any point of it therefore loses nothing, and nothing i
 import os
 import re
 import struct
-import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from isal.isal_zlib import crc32
 
 from mmevol.disk import at
 from mmevol.store import replacing
@@ -70,7 +71,7 @@ def live(folder: Path) -> list[Segment]:
 
 def checksum(key: bytes, payload: bytes) -> int:
     """Over a frame's key and payload."""
-    return zlib.crc32(payload, zlib.crc32(key))
+    return crc32(payload, crc32(key))
 
 
 def framed(key: bytes, payload: bytes) -> bytes:
@@ -101,7 +102,7 @@ def _resume(file: BinaryIO, offset: int) -> int:
     for start in range(len(rest) - HEAD.size + 1):
         length, crc, _ = HEAD.unpack_from(rest, start)
         end = start + HEAD.size + length
-        if end <= len(rest) and zlib.crc32(memoryview(rest)[start + KEY : end]) == crc:
+        if end <= len(rest) and crc32(memoryview(rest)[start + KEY : end]) == crc:
             return file.seek(offset + start)
     return offset + len(rest)
 

@@ -210,7 +210,7 @@ class Examination:
         """The request as the study sends it, everything together."""
 
         async def body() -> Body:
-            return self.client.body(JSON.messages(self.who, None), ANSWERS)
+            return self.client.body(JSON)
 
         try:
             answer = await self.client.send(body, {"X-MMEvol-Content-Attempt": "0"})

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -21,7 +20,7 @@ from mmevol.endpoint.client import Body, Client, Refused
 from mmevol.endpoint.dialect import from_dialect
 from mmevol.endpoint.images import image_key
 from mmevol.endpoint.pictures import Pictures
-from mmevol.endpoint.prompt import INLINE, Prompt, key_of
+from mmevol.endpoint.prompt import Prompt, key_of
 from mmevol.endpoint.response import Answer
 from mmevol.records import Reason
 from mmevol.replies import ReplyStore
@@ -38,6 +37,9 @@ class Rejected:
 
     reason: Reason
     message: str
+
+
+MISSING = Rejected(Reason.MISSING, "no item with this id was in the reply")
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,18 @@ class Asker:
         self, first: Prompt, now: Prompt, *, record: str, draw: int, attempt: int, more_tokens: int = 1
     ) -> Answer:
         """The answer of one content attempt: from the store, or asked and kept. `first` keys it, `now` is sent."""
-        bucket = bucket_of(record)
         key = key_of(first, self.client.identity, draw=draw, attempt=attempt)
         self.requests[now.request.task] += 1
+        self.client.job.asking += 1
+        try:
+            return await self._answer(key, now, record=record, draw=draw, attempt=attempt, more_tokens=more_tokens)
+        finally:
+            self.client.job.asking -= 1
+
+    async def _answer(
+        self, key: bytes, now: Prompt, *, record: str, draw: int, attempt: int, more_tokens: int
+    ) -> Answer:
+        bucket = bucket_of(record)
         kept = self.store.get(bucket, key)
         if kept is None and not self.store.owned:
             async with self.client.job.owning:
@@ -91,26 +102,26 @@ class Asker:
         except Refused as error:
             raise error.of(record, now.request.task) from None
         self.store.put(bucket, key, {"answer": answer, **kept})
-        await self._sync()
+        if time.monotonic() >= self.store.sync_at:
+            await self._sync()
         return answer
 
     async def _body(self, prompt: Prompt, bucket: int, more_tokens: int) -> Body:
         """The request body; with ``images: url`` a picture goes by its address."""
         identity, picture = self.client.identity, prompt.picture
-        url, jpeg = None, None
+        shown: bytes | str | None = None
         if picture and identity.sees_images:
             base = self.client.connection.images_base_url
             if base:
-                url = f"{base.rstrip('/')}/{quote(picture.name)}"
+                shown = f"{base.rstrip('/')}/{quote(picture.name)}"
             else:
-                url, jpeg = INLINE, await self.pictures.base64(picture, identity.image_side, bucket)
-        return self.client.body(prompt.messages(identity, url), prompt.schema, jpeg=jpeg, more_tokens=more_tokens)
+                shown = await self.pictures.base64(picture, identity.image_side, bucket)
+        return self.client.body(prompt, shown, more_tokens=more_tokens)
 
     async def _sync(self) -> None:
         """Group commit: bring the store to the disk every so often, one answer waiting for it and the others going on."""
-        if time.monotonic() >= self.store.sync_at:
-            self.store.sync_at = float("inf")
-            await asyncio.to_thread(self.store.sync)
+        self.store.sync_at = float("inf")
+        await asyncio.to_thread(self.store.sync)
 
     async def items(
         self,
@@ -139,10 +150,7 @@ class Asker:
         identity = self.client.identity
         for attempt in range(attempts):
             now = prompt(open_, errors) if attempt else first
-            with self.client.job.at_work():
-                answer = await self.answer(
-                    first, now, record=record, draw=draw, attempt=attempt, more_tokens=more_tokens
-                )
+            answer = await self.answer(first, now, record=record, draw=draw, attempt=attempt, more_tokens=more_tokens)
             reply = _json_of(answer)
             if isinstance(reply, Rejected):
                 good: dict[str, T] = {}
@@ -150,10 +158,11 @@ class Asker:
                 more_tokens = min(8, more_tokens * 2) if reply.reason is Reason.TRUNCATED else more_tokens
                 lost += 2 if reply.reason is Reason.CONTENT_FILTER else 1
             else:
-                good, bad = read(from_dialect(reply, identity.box_dialect, now.size(identity)), open_)
+                if identity.box_dialect != "unit":
+                    reply = from_dialect(reply, identity.box_dialect, now.size(identity))
+                good, bad = read(reply, open_)
             found |= {i: item for i, item in good.items() if i in open_}
-            missing = Rejected(Reason.MISSING, "no item with this id was in the reply")
-            why = {i: bad.get(i, missing) for i in open_ if i not in found}
+            why = {i: bad.get(i, MISSING) for i in open_ if i not in found}
             if tries is not None:
                 results = {i: str(why[i].reason) if i in why else "" for i in open_}
                 key = key_of(first, identity, draw=draw, attempt=attempt)
@@ -223,8 +232,10 @@ def _json_of(answer: Answer) -> dict[str, Any] | Rejected:
         return Rejected(Reason.CONTENT_FILTER, "the reply was withheld by a content filter")
     if answer.refusal:
         return Rejected(Reason.REFUSAL, "the request was refused")
-    with suppress(orjson.JSONDecodeError):
+    try:
         return _object(orjson.loads(answer.text))
+    except orjson.JSONDecodeError:
+        pass  # what stands around it is left out
     start, end = answer.text.find("{"), answer.text.rfind("}") + 1
     if start < 0:
         return Rejected(Reason.REFUSAL, "the reply holds no JSON")

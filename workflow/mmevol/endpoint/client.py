@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 import aiohttp
 import orjson
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 from yarl import URL
 
 from mmevol.config import Connection, Identity
 from mmevol.endpoint.embedded import EmbeddedTeacher
 from mmevol.endpoint.limits import Sent
-from mmevol.endpoint.prompt import inlined
+from mmevol.endpoint.prompt import SHOWN, TAIL, Prompt, cut
 from mmevol.endpoint.response import Answer, filtered, read_answer, retry_after
 from mmevol.endpoint.serving import Served, Unserved
 from mmevol.endpoint.usage import Usage
@@ -76,9 +77,11 @@ class Body(aiohttp.Payload):
         return bytes(self).decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Hand the parts over; the first goes out with the head of the request."""
-        for part in self._value:
-            await writer.write(part)
+        """Hand the parts over: the first goes out with the head of the request, all others by one system call."""
+        await writer.write(self._value[0])
+        if len(self._value) > 1:
+            assert isinstance(writer, StreamWriter) and writer.transport
+            writer.transport.writelines(self._value[1:])
 
 
 class Client:
@@ -91,6 +94,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self._starting = asyncio.Lock()
         self.limiter = job.limiter(identity, connection)
+        self._frames: dict[tuple[Any, ...], tuple[dict[str, Any], list[bytes]]] = {}
         self._token: str | None = None
         self._chat: URL
         self._last_answer = 0.0
@@ -101,17 +105,27 @@ class Client:
         if self._session:
             await self._session.close()
 
-    def body(
-        self, messages: list[dict[str, Any]], schema: dict[str, Any], *, jpeg: bytes | None = None, more_tokens: int = 1
-    ) -> Body:
-        """The request body. `jpeg`: base64 of the picture that is `INLINE` in the messages; `more_tokens` multiplies the token
-        limit (after a truncated reply). Without a schema any text will do."""
+    def body(self, prompt: Prompt, picture: bytes | str | None = None, *, more_tokens: int = 1) -> Body:
+        """The request body. `picture`: base64 of a JPEG, or an address; `more_tokens` multiplies the token limit (after a truncated
+        reply). Without a schema any text will do."""
+        kind = type(prompt), prompt.instructions, id(prompt.schema), picture is None, more_tokens
+        if kind not in self._frames:
+            self._frames[kind] = prompt.schema, self._frame(prompt, picture is not None, more_tokens)
+        _, (*before, after) = self._frames[kind]
+        tail = orjson.dumps(prompt.tail(self.identity))
+        if picture is None:
+            return Body(before[0] + tail + after)
+        if isinstance(picture, str):
+            return Body(before[0] + orjson.dumps(picture) + before[1] + tail + after)
+        return Body(before[0] + b'"data:image/jpeg;base64,', picture, b'"' + before[1] + tail + after)
+
+    def _frame(self, prompt: Prompt, pictured: bool, more_tokens: int) -> list[bytes]:
+        """What all questions of a kind have in common, encoded once. Its schema is held too, so that its id is never another's."""
         e = self.identity
-        value: dict[str, Any] = {"model": e.model, "messages": messages}
+        value: dict[str, Any] = {"model": e.model, "messages": prompt.messages(e, SHOWN if pictured else None, TAIL)}
         value |= {k: v for k in SENT_IF_SET if (v := getattr(e, k)) is not None}
         value[e.max_tokens_field] = e.max_tokens * more_tokens
-        body = orjson.dumps(value | (json_demand(e.structured, schema) if schema else {}))
-        return Body(body) if jpeg is None else Body(*inlined(body, jpeg))
+        return cut(orjson.dumps(value | (json_demand(e.structured, prompt.schema) if prompt.schema else {})))
 
     async def send(self, made: Callable[[], Awaitable[Body]], headers: dict[str, str]) -> Answer:
         """Send until a complete answer comes. The body is `made` when its turn has come, so that no more of them are in memory than
@@ -119,7 +133,8 @@ class Client:
         async with self.limiter:
             if not self._session:
                 await self._start()
-            await self.job.check_budget()
+            if self.job.limits:
+                await self.job.check_budget()
             self.in_flight += 1
             try:
                 answer = await self._until_answered(await made(), headers)

@@ -33,18 +33,18 @@ class Pictures:
         key = image_key(picture.digest, side)
         held = self._held.get(key)
         if held is None:
-            async with self._encoding.setdefault(key, asyncio.Lock()):
-                held = self._held.get(key)
-                if held is None:
-                    held = self._hold(key, b64encode(await self._jpeg(key, picture, side, bucket)))
+            jpeg = self.store.image(bucket, key) or await self._made(key, picture, side, bucket)
+            held = self._held.get(key) or self._hold(key, b64encode(jpeg))
         return held
 
-    async def _jpeg(self, key: bytes, picture: Picture, side: int, bucket: int) -> bytes:
-        jpeg = self.store.image(bucket, key)
-        if jpeg is None:
-            jpeg = await asyncio.to_thread(_encoded, picture, side)
-            self.store.put_image(bucket, key, jpeg)
-        return jpeg
+    async def _made(self, key: bytes, picture: Picture, side: int, bucket: int) -> bytes:
+        """The JPEG of a picture that was not kept when somebody looked: encoded by the first who comes, and kept."""
+        async with self._encoding.setdefault(key, asyncio.Lock()):
+            jpeg = self.store.image(bucket, key)
+            if jpeg is None:
+                jpeg = await asyncio.to_thread(_encoded, picture, side)
+                self.store.put_image(bucket, key, jpeg)
+            return jpeg
 
     def _hold(self, key: bytes, encoded: bytes) -> bytes:
         self._held[key] = encoded

@@ -5,9 +5,10 @@ schema ``mmevol-request/1``) comes last.
 """
 
 import hashlib
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 import orjson
@@ -24,15 +25,13 @@ SYSTEM = (
 """One text for all roles, so that evolver and judge share a cached prefix."""
 
 
-INLINE = "\0"
-"""Stands for a data URL that `inlined` puts into the encoded messages."""
+SHOWN, TAIL = "\0", "\1"
+"""Where a picture's URL and the end of the user's message stand in the encoded messages that all questions of a kind share."""
 
 
-def inlined(encoded: bytes, jpeg: bytes) -> tuple[bytes, bytes, bytes]:
-    """Encoded messages with a picture, base64 of a JPEG, in the place of `INLINE`, in parts: by far the largest of them is the
-    picture's, which all requests about it share. A text can hold `INLINE` too, but then without bare quotes around it."""
-    before, after = encoded.split(b'"\\u0000"', 1)
-    return before + b'"data:image/jpeg;base64,', jpeg, b'"' + after
+def cut(encoded: bytes) -> list[bytes]:
+    """Encoded messages cut where `SHOWN` and `TAIL` stand. A text can hold these too, but then without bare quotes around them."""
+    return re.split(rb'"\\u000[01]"', encoded)
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,9 @@ class Picture:
         return max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Prompt:
-    """One question to a model. ``errors``: what was wrong with the last reply (a retry; never in the key)."""
+    """One question to a model; not to be changed. ``errors``: what was wrong with the last reply (a retry; never in the key)."""
 
     system: ClassVar[str] = SYSTEM
     instructions: str
@@ -66,12 +65,14 @@ class Prompt:
     schema: dict[str, Any]
     picture: Picture | None = None
     errors: tuple[str, ...] = ()
+    _asked: bytes = field(default=b"", init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
     def asked(self) -> bytes:
         """The request as JSON, defaults left out."""
-        said = self.request.model_dump_json(by_alias=True, exclude_defaults=True).encode()
-        return b'{"schema":"%s",' % self.request.schema_.encode() + said[1:]
+        if not self._asked:
+            self._asked = self.request.encoded()
+        return self._asked
 
     def size(self, identity: Identity) -> tuple[int, int] | None:
         """The picture's size in px as the model sees it."""
@@ -79,15 +80,10 @@ class Prompt:
 
     def block(self, identity: Identity) -> str:
         """The fenced JSON block, boxes in the model's dialect."""
-        if identity.box_dialect == "unit":
-            return self._plain
-        body = orjson.dumps(to_dialect(orjson.loads(self.asked), identity.box_dialect, self.size(identity)))
+        body = self.asked
+        if identity.box_dialect != "unit":
+            body = orjson.dumps(to_dialect(orjson.loads(body), identity.box_dialect, self.size(identity)))
         return f"```json\n{body.decode()}\n```"
-
-    @cached_property
-    def _plain(self) -> str:
-        """The block with boxes as they are; the key and the message both hold it."""
-        return f"```json\n{self.asked.decode()}\n```"
 
     def tail(self, identity: Identity) -> str:
         """The last part of the user's message."""
@@ -96,12 +92,12 @@ class Prompt:
         said = "".join(f"- {error}\n" for error in self.errors)
         return f"Your last reply could not be used:\n{said}Answer again, for these items only.\n{self.block(identity)}"
 
-    def messages(self, identity: Identity, url: str | None) -> list[dict[str, Any]]:
-        """The chat messages; `url` is the picture itself as a data URL, its address, or `INLINE`."""
+    def messages(self, identity: Identity, url: str | None, tail: str | None = None) -> list[dict[str, Any]]:
+        """The chat messages; `url` is the picture itself as a data URL, or its address. `tail`: in the place of the last part."""
         user: list[dict[str, Any]] = [{"type": "text", "text": self.instructions}]
         if url is not None:
             user.append({"type": "image_url", "image_url": {"url": url, "detail": identity.image_detail}})
-        user.append({"type": "text", "text": self.tail(identity)})
+        user.append({"type": "text", "text": self.tail(identity) if tail is None else tail})
         return [{"role": "system", "content": self.system}, {"role": "user", "content": user}]
 
 
@@ -123,9 +119,9 @@ class Question(Prompt):
         """The text alone."""
         return str(self.request.data["question"])
 
-    def messages(self, identity: Identity, url: str | None) -> list[dict[str, Any]]:
+    def messages(self, identity: Identity, url: str | None, tail: str | None = None) -> list[dict[str, Any]]:
         """The chat messages; nothing is added to what the benchmark says."""
-        _, user = super().messages(identity, url)
+        _, user = super().messages(identity, url, tail)
         asked = [{"role": "user", "content": user["content"][1:]}]
         return [{"role": "system", "content": self.instructions}, *asked] if self.instructions else asked
 
@@ -134,25 +130,26 @@ def key_of(prompt: Prompt, identity: Identity, *, draw: int, attempt: int) -> by
     """The 32 bytes under which an answer is kept: over endpoint identity, messages (an image as source digest, resize rule and
     encoder version), sampling parameters, schema, draw and content attempt. `prompt` is that of the first attempt."""
     picture = [prompt.picture.digest, identity.image_side, ENCODER] if prompt.picture and identity.sees_images else None
-    hashed = _hashed(identity, prompt.system, prompt.instructions).copy()
+    hashed = _hashed(_canonical(identity), prompt.system, prompt.instructions).copy()
     hashed.update(prefixed(prompt.tail(identity), orjson.dumps(picture), _canonical(prompt.schema), draw, attempt))
     return hashed.digest()
 
 
 @lru_cache(256)
-def _hashed(identity: Identity, system: str, instructions: str) -> "hashlib._Hash":
+def _hashed(identity: str, system: str, instructions: str) -> "hashlib._Hash":
     """The hash over what begins the key of every question of a kind; to be copied."""
-    return hashlib.sha256(prefixed(canonical(identity.model_dump(mode="json")), system, instructions))
+    return hashlib.sha256(prefixed(identity, system, instructions))
 
 
-_schemas: dict[int, tuple[dict[str, Any], str]] = {}
+_known: dict[int, tuple[dict[str, Any] | Identity, str]] = {}
 
 
-def _canonical(schema: dict[str, Any]) -> str:
-    """The canonical form of a schema, made once: schemas are a few constants."""
-    if id(schema) not in _schemas:
-        _schemas[id(schema)] = schema, canonical(schema)  # the schema is held too, so that its id is never another's
-    return _schemas[id(schema)][1]
+def _canonical(of: dict[str, Any] | Identity) -> str:
+    """The canonical form of a schema or an identity, made once: there are few."""
+    if id(of) not in _known:
+        value = of.model_dump(mode="json") if isinstance(of, Identity) else of
+        _known[id(of)] = of, canonical(value)  # what it is of is held too, so that its id is never another's
+    return _known[id(of)][1]
 
 
 def picture_of(record: SeedRecord, images_root: str | None) -> Picture | None:

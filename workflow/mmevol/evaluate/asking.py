@@ -47,8 +47,7 @@ async def _ask(settings: PredictSettings, run: Run, data: Path, out: Path) -> No
 
             async def answered(row: Row) -> str:
                 question = Question.of(row.text, _picture(row, blind=settings.blind), row.system)
-                with clients.at_work():
-                    said = await asker.answer(question, question, record=record, draw=0, attempt=0)
+                said = await asker.answer(question, question, record=record, draw=0, attempt=0)
                 return (said.text or said.refusal).strip()
 
             for name, rows in asked.items():

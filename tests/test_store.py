@@ -6,14 +6,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmevol import store
 from mmevol.evolve.ask import seed_versions
 from mmevol.records import BadInput, Candidate, Frontier, Outcome, Reason, SeedRecord, Verdict
 from mmevol.store import (
     BUCKETS,
-    ROW_GROUP,
     bucket_of,
     buckets_of,
     file_digest,
@@ -61,13 +62,14 @@ def test_what_is_written_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-def test_a_parquet_file_that_fails_half_way_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_parquet_file_that_fails_half_way_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "ROW_GROUP", 2**14)
     path = tmp_path / "seeds.parquet"
     write_rows(path, "seed", [record("a")])
     before = file_digest(path)
 
     def some() -> Iterator[SeedRecord]:
-        yield from (record(f"k{i}") for i in range(ROW_GROUP + 1))
+        yield from (record(f"k{i}") for i in range(1000))
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
@@ -109,11 +111,16 @@ def test_every_kind_of_row_comes_back(tmp_path: Path) -> None:
         assert list(read_rows(tmp_path / kind, kind)) == rows
 
 
-@pytest.mark.parametrize("n", [0, ROW_GROUP - 1, ROW_GROUP, 2 * ROW_GROUP + 1])
-def test_row_groups_are_of_one_size(tmp_path: Path, n: int) -> None:
-    rows = [{"record": f"r{i}", "qa": "q", "source": "s", "round": i} for i in range(n)]
+@pytest.mark.parametrize("n", [0, 1, 31, 32, 33, 1000])
+def test_row_groups_are_of_so_many_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    monkeypatch.setattr(store, "ROW_GROUP", 2**14)
+    rows = [{"record": f"r{i}", "qa": "q" * 100, "source": "s", "round": i} for i in range(n)]
     write_rows(tmp_path / "m", "mixture", rows)
     assert list(read_dicts(tmp_path / "m")) == rows
+    with pq.ParquetFile(tmp_path / "m") as file:
+        groups = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
+    assert sum(groups) == n
+    assert all(128 <= rows_in <= 160 for rows_in in groups[:-1])  # of some 120 bytes a row, in steps of 32
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PAR1 no PAR1"])

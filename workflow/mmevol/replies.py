@@ -19,7 +19,7 @@ from mmevol.disk import at
 from mmevol.owner import Owner
 from mmevol.segments import HEAD, Index, Segment, checksum, framed, frames, live, merge, sync_folder, tidy
 
-SEAL = 32768
+SEAL = 16384
 """Entries, over all buckets of a job, after which segments are finished and their indexes leave memory (150 bytes each)."""
 
 KINDS = ("requests", "images")

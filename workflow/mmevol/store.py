@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 BUCKETS = 256
-ROW_GROUP = 1024
-"""Rows of a Parquet row group: what a stage holds in memory at a time, as columns."""
+ROW_GROUP = 5 * 2**20
+"""Bytes of a Parquet row group: what a stage holds in memory at a time, as columns. Parquet keeps 80 KB of each to the end."""
+ROWS_READ = 256
+"""Rows that are read at a time, as columns."""
 AT_ONCE = 32
 """Rows that are Python objects at a time on their way from or to a file."""
 
@@ -252,28 +254,35 @@ def writing(path: Path, kind: str) -> Iterator[Callable[[Record | dict[str, Any]
     schema = arrow_schema(kind)
     rows: list[dict[str, Any]] = []
     batches: list[pa.RecordBatch] = []
+    held = 0
     settings: dict[str, Any] = {
         "compression": "zstd",
         "version": "2.6",
         "write_statistics": False,
         "store_schema": False,
+        "data_page_size": 2**17,
     }
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, **settings) as out:
 
         def pack() -> None:
+            nonlocal held
             batches.append(pa.RecordBatch.from_pylist(rows, schema=schema))
+            held += batches[-1].nbytes
             rows.clear()
 
         def flush() -> None:
+            nonlocal held
             pack()
-            out.write_table(pa.Table.from_batches(batches).combine_chunks(), row_group_size=ROW_GROUP)
+            out.write_table(pa.Table.from_batches(batches))
             batches.clear()
+            held = 0
+            pa.default_memory_pool().release_unused()  # what Parquet keeps of each row group lies between what it frees
 
         def add(row: Record | dict[str, Any]) -> None:
             rows.append(row.model_dump(mode="json") if isinstance(row, Record) else row)
             if len(rows) == AT_ONCE:
                 pack()
-            if len(batches) * AT_ONCE + len(rows) == ROW_GROUP:
+            if held >= ROW_GROUP:
                 flush()
 
         yield add
@@ -310,7 +319,7 @@ def read_dicts(path: Path, columns: list[str] | None = None) -> Iterator[dict[st
     Raises `BadInput` where the file is missing or is no Parquet.
     """
     with _open(path) as file:
-        for batch in file.iter_batches(batch_size=ROW_GROUP, columns=columns):
+        for batch in file.iter_batches(batch_size=ROWS_READ, columns=columns):
             for at in range(0, len(batch), AT_ONCE):
                 yield from batch.slice(at, AT_ONCE).to_pylist()
 

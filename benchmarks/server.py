@@ -79,29 +79,18 @@ class Server:
     def reset(self) -> None:
         """Begin to count anew."""
         self.cpu, self.served, self.inside, self.most = time.process_time(), 0, 0, 0
-        self.hung, self.changed, self.only_hung = 0, 0.0, 0.0
         self.planted: dict[str, int] = {}
         self.first = self.last = 0.0
 
     def stats(self) -> dict[str, object]:
-        """What was done since `reset`. ``seconds``: from the first request to the last reply; ``only_hung``: seconds in which there
-        were no requests but those that hang."""
+        """What was done since `reset`. ``seconds``: from the first request to the last reply."""
         return {
             "cpu": time.process_time() - self.cpu,
             "served": self.served,
             "most": self.most,
             "planted": self.planted,
             "seconds": self.last - self.first,
-            "only_hung": self.only_hung,
         }
-
-    def change(self, inside: int, hung: int = 0) -> float:
-        """So many more requests that will be answered, and that hang; the time."""
-        now = asyncio.get_running_loop().time()
-        if self.hung and not self.inside:
-            self.only_hung += now - self.changed
-        self.inside, self.hung, self.changed = self.inside + inside, self.hung + hung, now
-        return now
 
     def fault(self, head: bytes) -> str | None:
         """The fault of a request, if any: content faults by key and content attempt, transport faults also by transport attempt."""
@@ -128,16 +117,11 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: Server) -> None:
         self.server = server
         self.buffer = bytearray()
-        self.body_at = self.end = self.hangs = 0
+        self.body_at = self.end = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to write."""
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """A request that hangs ends when the client gives it up."""
-        if self.hangs:
-            self.server.change(0, -self.hangs)
 
     def data_received(self, data: bytes) -> None:
         """Collect until a request is whole."""
@@ -163,8 +147,9 @@ class Connection(asyncio.Protocol):
             if b"/stats" in head:
                 s.reset()
             return self.write(b"200 OK", json.dumps(answer).encode())
-        now = s.change(1)
+        now = asyncio.get_running_loop().time()
         s.first = s.first or now
+        s.inside += 1
         s.most = max(s.most, s.inside)
         at = now + s.latency
         if s.capacity:
@@ -176,13 +161,11 @@ class Connection(asyncio.Protocol):
     def answer(self, body: bytes, fault: str | None) -> None:
         """Write the reply, or what the fault wants."""
         s = self.server
-        s.last = s.change(-1)
-        if self.transport.is_closing():
+        s.inside -= 1
+        s.last = asyncio.get_running_loop().time()
+        if self.transport.is_closing() or fault == "hang":
             return
-        if fault == "hang":
-            self.hangs = 1
-            s.change(0, 1)
-        elif fault == "drop":
+        if fault == "drop":
             self.transport.abort()
         elif fault == "http_429":
             after = b"Retry-After: %g\r\n" % s.retry_after if s.retry_after else b""

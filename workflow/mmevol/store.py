@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 BUCKETS = 256
-ROW_GROUP = 5 * 2**20
+ROW_GROUP = 6 * 2**20
 """Bytes of a Parquet row group: what a stage holds in memory at a time, as columns. Parquet keeps 80 KB of each to the end."""
 ROWS_READ = 256
 """Rows that are read at a time, as columns."""
@@ -260,7 +260,6 @@ def writing(path: Path, kind: str) -> Iterator[Callable[[Record | dict[str, Any]
         "version": "2.6",
         "write_statistics": False,
         "store_schema": False,
-        "data_page_size": 2**17,
     }
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, **settings) as out:
 

@@ -133,8 +133,7 @@ class Client:
         async with self.limiter:
             if not self._session:
                 await self._start()
-            if self.job.limits:
-                await self.job.check_budget()
+            await self.job.check_budget()
             self.in_flight += 1
             try:
                 answer = await self._until_answered(await made(), headers)

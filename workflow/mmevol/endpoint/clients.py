@@ -50,7 +50,7 @@ class Clients:
         """`usage`: the file that says what the job cost; `beat`: told the same while it goes on; `budget`: the study's key of it,
         and whose a part is."""
         self.run, self._budget = run, budget
-        self.limits = {k: v for k, v in run.budget.share(shards).model_dump().items() if v is not None}
+        self._limits = {k: v for k, v in run.budget.share(shards).model_dump().items() if v is not None}
         self.clients: list[Client] = []
         self.batches: dict[Identity, Batches] = {}
         self._before = spent_before(usage) if usage else NOTHING
@@ -161,11 +161,11 @@ class Clients:
     async def check_budget(self) -> None:
         """Raises `Outage` when a budget is spent, by this job and all that the shard asked before, once the answers that are on
         their way have come and are kept."""
-        if not self.limits:
+        if not self._limits:
             return
         spent = self._spent()
         spent["requests"] += self._in_flight()
-        for name, limit in self.limits.items():
+        for name, limit in self._limits.items():
             if spent[name] >= limit:
                 with self.parked():
                     while self._in_flight():

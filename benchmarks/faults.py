@@ -20,7 +20,7 @@ TIMEOUT = 5.0
 
 
 def measure(
-    rounds: int = 2, requests: int = 20_000, latency: float = 0.2, in_flight: int = IN_FLIGHT
+    rounds: int = 2, requests: int = 40_000, latency: float = 0.2, in_flight: int = IN_FLIGHT
 ) -> dict[str, Any]:
     """``throughput_under_faults``: records per second over those of the fault-free run."""
     rows: dict[str, list[dict[str, Any]]] = {"fault-free": [], "faults": []}

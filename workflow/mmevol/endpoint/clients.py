@@ -30,7 +30,7 @@ RARELY = 500_000
 hardly anything."""
 TICK = 2.0
 """Seconds between two reports of progress and usage."""
-SPARE = 1.1
+SPARE = 1.25
 """Records that are worked on, in requests that an endpoint takes at a time: a place that becomes free is taken at once, and the
 picture that the evolver was sent is still held when the judge is asked."""
 

@@ -147,7 +147,8 @@ class Connection(asyncio.Protocol):
             if b"/stats" in head:
                 s.reset()
             return self.write(b"200 OK", json.dumps(answer).encode())
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         s.first = s.first or now
         s.inside += 1
         s.most = max(s.most, s.inside)
@@ -155,7 +156,7 @@ class Connection(asyncio.Protocol):
         if s.capacity:
             s.free = max(s.free, now) + 1 / s.capacity
             at = max(at, s.free)
-        asyncio.get_running_loop().call_at(at, self.answer, body, s.fault(head))
+        loop.call_at(at, self.answer, body, s.fault(head))
         return None
 
     def answer(self, body: bytes, fault: str | None) -> None:

@@ -288,9 +288,6 @@ class Outcome(Record):
     candidate: str = ""
 
 
-_DEFAULTS = {"answer": "", "format": "Norm", "options": [], "objects": [], "skills": [], "steps": []}
-
-
 class RequestQA(Record):
     """A Q&A as a request carries it; its ``id`` is to be echoed."""
 
@@ -311,6 +308,9 @@ class RequestQA(Record):
                 vars(s) if s.manipulation is not None else {"description": s.description} for s in self.steps
             ]
         return said
+
+
+_DEFAULTS = {name: field.default for name, field in RequestQA.model_fields.items() if not field.is_required()}
 
 
 Task = Literal[

@@ -281,8 +281,8 @@ def writing(path: Path, kind: str) -> Iterator[Callable[[Record | dict[str, Any]
             rows.append(row.model_dump(mode="json") if isinstance(row, Record) else row)
             if len(rows) == AT_ONCE:
                 pack()
-            if held >= ROW_GROUP:
-                flush()
+                if held >= ROW_GROUP:
+                    flush()
 
         yield add
         flush()

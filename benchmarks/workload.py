@@ -192,7 +192,7 @@ def production(work: Work) -> "tuple[Run, AskSettings]":
 
 def stage(work: Work) -> None:
     """`mmevol evolve ask` whole: records from Parquet, prompts, all that `engine` does, candidates to Parquet."""
-    import aiohttp  # noqa: F401  # imports do not count, of no client
+    import pyreqwest.client  # noqa: F401  # imports do not count, of no client
     import pyarrow.parquet  # noqa: F401
     from mmevol.evolve.ask import ask
 

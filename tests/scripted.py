@@ -4,13 +4,12 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aiohttp import web
 from mmevol.config import Connection, Identity
-from mmevol.endpoint.client import Body
 from mmevol.records import QA, Object, SeedRecord
 
 Block = dict[str, Any]
@@ -36,7 +35,7 @@ class Heard:
 
     block: Block
     body: dict[str, Any]
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     text: str
     path: str = ""
     query: dict[str, str] = field(default_factory=dict)
@@ -79,7 +78,7 @@ class Server:
         text = body["messages"][-1]["content"][-1]["text"]
         blocks = re.findall(r"```json\n(.*?)\n```", text, re.DOTALL)
         block = json.loads(blocks[-1]) if blocks else {}
-        heard = Heard(block, body, dict(request.headers), text, request.path, dict(request.query))
+        heard = Heard(block, body, request.headers, text, request.path, dict(request.query))
         self.heard.append(heard)
         said = self.answer(len(self.heard) - 1, heard)
         reply = said if isinstance(said, Reply) else Reply(said)
@@ -154,10 +153,10 @@ def good(block: Block) -> dict[str, Any]:
     return {"qas": [{"question": "What is there?", "answer": "a cup"}]}
 
 
-def made(body: Body) -> Callable[[], Awaitable[Body]]:
+def made(body: bytes) -> Callable[[], Awaitable[bytes]]:
     """A body as `Client.send` takes it."""
 
-    async def ready() -> Body:
+    async def ready() -> bytes:
         return body
 
     return ready

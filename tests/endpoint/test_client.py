@@ -276,6 +276,77 @@ def test_a_redirect_is_not_followed(server: Server, monkeypatch: pytest.MonkeyPa
         thief.close()
 
 
+def test_https_takes_the_proxy_of_the_environment_and_plain_http_does_not(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append((await reader.readline()).decode().split()[:2])
+        writer.close()
+
+    async def ask(base_url: str) -> None:
+        async with Clients(Run(connections={"e": Connection(base_url=base_url)})) as clients:
+            await clients.client("e", identity()).once()
+
+    async def run() -> None:
+        listening = await asyncio.start_server(proxy, "127.0.0.1", 0)
+        for name in ("https_proxy", "HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "other.invalid")
+        await ask(server.base_url)
+        for host in ("models.invalid", "other.invalid"):
+            with pytest.raises(BadInput, match=host):
+                await ask(f"https://{host}/v1")
+        listening.close()
+
+    asyncio.run(run())
+    assert heard == [["CONNECT", "models.invalid:443"]]
+
+
+def test_a_proxy_that_is_no_address(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "user:password@")
+    (outcome,), _ = sent(server)
+    assert isinstance(outcome, BadInput)
+    assert (outcome.file, outcome.field) == ("the environment", "https_proxy")
+    assert "password" not in str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("raw", "cause"),
+    [
+        (b"", "connection closed before message completed"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "end of file before message length reached"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}", "end of file before message length reached"),
+        (b"nothing of HTTP\r\n\r\n", "invalid HTTP version parsed"),
+    ],
+)
+def test_what_breaks_on_the_way_is_counted_by_its_cause(raw: bytes, cause: str) -> None:
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+    good = orjson.dumps(completion(Reply("fine")))
+    replies = iter([whole % (2, b"{}"), raw, whole % (len(good), good)])  # of /models, then of the question
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = [int(line.split(b":")[1]) for line in head.lower().splitlines() if line.startswith(b"content-length")]
+        await reader.readexactly(sum(length))
+        writer.write(next(replies))
+        await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+        to = Connection(base_url=f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1")
+        async with Clients(Run(connections={"e": to})) as clients:
+            client = clients.client("e", identity())
+            body = client.body(Prompt("Answer.", Request(task="blind"), ANSWERS))
+            assert (await client.send(made(body), {})).text == "fine"
+            assert client.usage.errors == {cause: 1}
+        listening.close()
+
+    asyncio.run(run())
+
+
 def test_no_more_are_in_flight_than_allowed(server: Server) -> None:
     server.answer = lambda n, heard: Reply("fine", delay=0.05)
     outcomes, client = sent(server, 20, concurrency=4)

@@ -62,14 +62,25 @@ STEPS: dict[str, Callable[[], None]] = {
 }
 
 
+def judging() -> None:
+    every_other_ends_late(10**9)
+    deadly(Parcel, "note", after=lambda p, **more: "batch" in more and {r["role"] for _, r in p.rows()} == {"j"})
+
+
+SERVER = multiprocessing.get_context("forkserver")
+"""Not plain forks: a process in which a client was made must not fork, as its threads would not be there."""
+SERVER.set_forkserver_preload(["mmevol.endpoint.provider", "mmevol.evolve.ask", "pytest"])
+
+
+def job(step: str, shard: Shard, environment: dict[str, str]) -> None:
+    os.environ |= environment
+    (STEPS | {"judging": judging})[step]()
+    shard.ask()
+
+
 def killed_at(step: str, shard: Shard) -> int | None:
     """Ask in a process that dies at a step; its exit code."""
-
-    def job() -> None:
-        STEPS[step]()
-        shard.ask()
-
-    process = multiprocessing.get_context("fork").Process(target=job)
+    process = SERVER.Process(target=job, args=(step, shard, dict(os.environ)))
     process.start()
     process.join(60)
     return process.exitcode
@@ -120,11 +131,6 @@ def test_a_job_may_be_killed_at_every_step_in_turn(
 def test_what_a_killed_job_asked_is_counted_at_its_role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed with rows of both roles under way: the rerun, begun by the evolver, counts the judge's at the judge."""
 
-    def judging() -> None:
-        every_other_ends_late(10**9)
-        deadly(Parcel, "note", after=lambda p, **more: "batch" in more and {r["role"] for _, r in p.rows()} == {"j"})
-
-    monkeypatch.setitem(STEPS, "judging", judging)
     with teaching(tmp_path, Faults(), monkeypatch) as teacher:
         to = teacher.connection(max_rows=4)
         shard = teacher.shard("s", to, judge=Judge(endpoint="j", blind=None), judge_identity=teacher.identity)

@@ -11,7 +11,7 @@ import openai
 import pytest
 from batches import LOUD, QUIET, TOKEN, Teacher, asked, every_other_ends_late, parcels, rounds, teaching
 from mmevol.config import Batch, Budget, Connection, Faults, Judge, Prices
-from mmevol.endpoint.client import Body, Client, Outage, Refused
+from mmevol.endpoint.client import Client, Outage, Refused
 from mmevol.endpoint.parcel import Draft, Parcel
 from mmevol.endpoint.provider import Provider
 from mmevol.records import BadInput
@@ -150,9 +150,9 @@ def test_rows_that_the_server_refuses_end_the_job_after_the_others_are_kept(
         shard = teacher.shard("s", teacher.connection(), judge=None)
         real = Client.body
 
-        def body(client: Client, messages: Any, schema: Any, **more: Any) -> Body:
+        def body(client: Client, messages: Any, schema: Any, **more: Any) -> bytes:
             good = bytes(real(client, messages, schema, **more))
-            return Body(good.replace(b'{"model"', b'{"n":2,"model"', 1) if b"for the 1th" in good else good)
+            return good.replace(b'{"model"', b'{"n":2,"model"', 1) if b"for the 1th" in good else good
 
         with monkeypatch.context() as patch:
             patch.setattr(Client, "body", body)

@@ -33,7 +33,7 @@ from mmevol.doctor.questions import (
     picture,
 )
 from mmevol.endpoint.batch import provider_of
-from mmevol.endpoint.client import RETRIED, SENT_IF_SET, Body, Client, Outage, json_demand
+from mmevol.endpoint.client import RETRIED, SENT_IF_SET, Client, Outage, json_demand
 from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Prompt
 from mmevol.endpoint.response import Answer, read_answer, retry_after
@@ -209,7 +209,7 @@ class Examination:
     async def as_configured(self) -> Row:
         """The request as the study sends it, everything together."""
 
-        async def body() -> Body:
+        async def body() -> bytes:
             return self.client.body(JSON)
 
         try:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import orjson
 
 from mmevol.endpoint.batch import batches_of
-from mmevol.endpoint.client import Body, Client, Refused
+from mmevol.endpoint.client import Client, Refused
 from mmevol.endpoint.dialect import from_dialect
 from mmevol.endpoint.images import image_key
 from mmevol.endpoint.pictures import Pictures
@@ -106,7 +106,7 @@ class Asker:
             await self._sync()
         return answer
 
-    async def _body(self, prompt: Prompt, bucket: int, more_tokens: int) -> Body:
+    async def _body(self, prompt: Prompt, bucket: int, more_tokens: int) -> bytes:
         """The request body; with ``images: url`` a picture goes by its address."""
         identity, picture = self.client.identity, prompt.picture
         shown: bytes | str | None = None

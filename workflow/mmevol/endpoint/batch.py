@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mmevol.endpoint.client import Body, Client, Outage, Refused
+from mmevol.endpoint.client import Client, Outage, Refused
 from mmevol.endpoint.parcel import Draft, Parcel, parcels
 from mmevol.endpoint.response import Answer
 from mmevol.endpoint.results import results
@@ -115,7 +115,7 @@ class Batches:
         bucket: int,
         attempt: int,
         kept: dict[str, Any],
-        body: Callable[[], Awaitable[Body]],
+        body: Callable[[], Awaitable[bytes]],
     ) -> Answer:
         """The answer to a role's request, which is in the store by then, `kept` beside it. `body` is called if it must be sent.
 
@@ -129,9 +129,7 @@ class Batches:
             self._under_way[id_] = ""
             await job.check_budget()
             self.client.in_flight += 1
-            self._add(
-                bytes(await body()), {"id": id_, "role": role.name, "key": key.hex(), "bucket": bucket, "kept": kept}
-            )
+            self._add(await body(), {"id": id_, "role": role.name, "key": key.hex(), "bucket": bucket, "kept": kept})
         if self._error:
             raise self._error
         future = self._waiting.setdefault(id_, asyncio.get_running_loop().create_future())

@@ -10,14 +10,14 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import orjson
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import StreamWriter
-from yarl import URL
+from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.http import Url
+from pyreqwest.response import Response
 
 from mmevol.config import Connection, Identity
 from mmevol.endpoint.embedded import EmbeddedTeacher
@@ -60,28 +60,10 @@ def json_demand(structured: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"response_format": {"type": "json_object"}} if structured == "json_object" else {}
 
 
-class Body(aiohttp.Payload):
-    """A request body in parts, none of which is copied to be sent. It can be sent again."""
-
-    _autoclose = True
-
-    def __init__(self, *parts: bytes) -> None:
-        super().__init__(parts, content_type="application/json")
-        self._size = sum(map(len, parts))
-
-    def __bytes__(self) -> bytes:
-        return b"".join(self._value)
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """As text; aiohttp asks for it."""
-        return bytes(self).decode(encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Hand the parts over: the first goes out with the head of the request, all others by one system call."""
-        await writer.write(self._value[0])
-        if len(self._value) > 1:
-            assert isinstance(writer, StreamWriter) and writer.transport
-            writer.transport.writelines(self._value[1:])
+def cause(error: PyreqwestError) -> str:
+    """What went wrong on the way, in the words of what noticed it: the connection, the resolver, TLS."""
+    causes = getattr(error, "details", {}).get("causes")
+    return causes[-1]["message"] if causes else error.message
 
 
 class Client:
@@ -91,21 +73,17 @@ class Client:
         self.name, self.identity, self.connection, self.job = name, identity, connection, job
         self.usage = Usage()
         self._server: EmbeddedTeacher | Served | None = None
-        self._session: aiohttp.ClientSession | None = None
         self._starting = asyncio.Lock()
         self.limiter = job.limiter(identity, connection)
         self._frames: dict[tuple[Any, ...], tuple[dict[str, Any], list[bytes]]] = {}
         self._token: str | None = None
-        self._chat: URL
+        self._chat: Url | None = None
+        self._headers: dict[str, str] = {}
+        self._timeout = timedelta(seconds=connection.timeout)
         self._last_answer = 0.0
         self.in_flight = 0
 
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._session:
-            await self._session.close()
-
-    def body(self, prompt: Prompt, picture: bytes | str | None = None, *, more_tokens: int = 1) -> Body:
+    def body(self, prompt: Prompt, picture: bytes | str | None = None, *, more_tokens: int = 1) -> bytes:
         """The request body. `picture`: base64 of a JPEG, or an address; `more_tokens` multiplies the token limit (after a truncated
         reply). Without a schema any text will do."""
         kind = type(prompt), prompt.instructions, id(prompt.schema), picture is None, more_tokens
@@ -114,10 +92,10 @@ class Client:
         _, (*before, after) = self._frames[kind]
         tail = orjson.dumps(prompt.tail(self.identity))
         if picture is None:
-            return Body(before[0] + tail + after)
+            return before[0] + tail + after
         if isinstance(picture, str):
-            return Body(before[0] + orjson.dumps(picture) + before[1] + tail + after)
-        return Body(before[0] + b'"data:image/jpeg;base64,', picture, b'"' + before[1] + tail + after)
+            return before[0] + orjson.dumps(picture) + before[1] + tail + after
+        return b"".join((before[0], b'"data:image/jpeg;base64,', picture, b'"', before[1], tail, after))
 
     def _frame(self, prompt: Prompt, pictured: bool, more_tokens: int) -> list[bytes]:
         """What all questions of a kind have in common, encoded once. Its schema is held too, so that its id is never another's."""
@@ -127,11 +105,11 @@ class Client:
         value[e.max_tokens_field] = e.max_tokens * more_tokens
         return cut(orjson.dumps(value | (json_demand(e.structured, prompt.schema) if prompt.schema else {})))
 
-    async def send(self, made: Callable[[], Awaitable[Body]], headers: dict[str, str]) -> Answer:
+    async def send(self, made: Callable[[], Awaitable[bytes]], headers: dict[str, str]) -> Answer:
         """Send until a complete answer comes. The body is `made` when its turn has come, so that no more of them are in memory than
         can be sent. Raises `Outage` (see the module) and `BadInput` (at the start)."""
         async with self.limiter:
-            if not self._session:
+            if not self._chat:
                 await self._start()
             await self.job.check_budget()
             self.in_flight += 1
@@ -151,31 +129,24 @@ class Client:
         `send`.
         """
         await self._start()
-        assert self._session
-        began = time.monotonic()
-        method, path = ("GET", "/models") if body is None else ("POST", "/chat/completions")
+        began, headers = time.monotonic(), {"X-MMEvol-Transport-Attempt": str(attempt)}
         try:
-            async with self._session.request(
-                method,
-                self._url(path),
-                data=orjson.dumps(body) if body else None,
-                headers={"X-MMEvol-Transport-Attempt": str(attempt)},
-                allow_redirects=False,
-            ) as response:
-                content = self.redacted(await response.read())
-                headers = {k.lower(): v for k, v in response.headers.items()}
-                return response.status, content, headers, time.monotonic() - began
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Outage(f"endpoint {self.name}: no answer ({type(error).__name__})") from error
+            if body is None:
+                response = await self._get_models(self._timeout)
+            else:
+                response = await self._post(orjson.dumps(body), headers)
+            content = self.redacted(bytes(await response.bytes()))
+        except PyreqwestError as error:
+            raise Outage(f"endpoint {self.name}: no answer ({cause(error)})") from error
+        return response.status, content, dict(response.headers.items()), time.monotonic() - began
 
     async def reached(self) -> tuple[str, dict[str, str]]:
         """The base URL and the header that carries the key, once the endpoint is there. Raises `BadInput`."""
         await self._start()
-        assert self._session
         name = self.connection.api_key_header
-        return self._base(), {k: v for k, v in self._session.headers.items() if k == name}
+        return self._base(), {k: v for k, v in self._headers.items() if k == name}
 
-    async def _until_answered(self, body: Body, headers: dict[str, str]) -> Answer:
+    async def _until_answered(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Try again until an answer comes, or nothing has come to anyone for `patience` seconds since this request went out."""
         began, patience = float("inf"), self.connection.patience
         for attempt in range(self.connection.transport_attempts):
@@ -203,34 +174,46 @@ class Client:
     def _kinds(self) -> str:
         return ", ".join(f"{kind} × {n}" for kind, n in self.usage.errors.most_common())
 
-    async def _try(self, body: Body, headers: dict[str, str], sent: Sent) -> Answer | float:
+    async def _try(self, body: bytes, headers: dict[str, str], sent: Sent) -> Answer | float:
         """One HTTP request: the answer, or the seconds to wait that the server asked for (0 where it did not)."""
-        assert self._session
         try:
-            async with self._session.post(self._chat, data=body, headers=headers, allow_redirects=False) as response:
-                content = self.redacted(await response.read())
-                if response.status == 200:
-                    return read_answer(content)
-                self.usage.errors[str(response.status)] += 1
-                if response.status in (401, 403) and not self.usage.asked:
-                    raise self.unwelcome(response.status)
-                if response.status == 400 and filtered(content):
-                    return Answer("", "content_filter", "", "", 0, 0, 0)
-                if response.status == 404 and not self.usage.asked:
-                    raise self._unknown(content)
-                if response.status not in RETRIED:
-                    raise Refused(self.refused(response.status, content))
-                if response.status in TOO_MUCH:
-                    wait = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
-                    self.limiter.refused(sent, wait)
-                    return wait
+            response = await self._post(body, headers)
+            content = self.redacted(bytes(await response.bytes()))
+            if response.status == 200:
+                return read_answer(content)
         except TimeoutError:
             self.usage.errors["timeout"] += 1
-        except (aiohttp.ClientError, ConnectionError) as error:
-            self.usage.errors[type(error).__name__] += 1
+            return 0.0
+        except PyreqwestError as error:
+            self.usage.errors[cause(error)] += 1
+            return 0.0
         except ValueError:
             self.usage.errors["broken body"] += 1
-        return 0.0
+            return 0.0
+        self.usage.errors[str(response.status)] += 1
+        if response.status in (401, 403) and not self.usage.asked:
+            raise self.unwelcome(response.status)
+        if response.status == 400 and filtered(content):
+            return Answer("", "content_filter", "", "", 0, 0, 0)
+        if response.status == 404 and not self.usage.asked:
+            raise self._unknown(content)
+        if response.status not in RETRIED:
+            raise Refused(self.refused(response.status, content))
+        if response.status not in TOO_MUCH:
+            return 0.0
+        wait = retry_after(response.get_header("Retry-After"), response.get_header("Date"))
+        self.limiter.refused(sent, wait)
+        return wait
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> Response:
+        """A question, sent once."""
+        assert self._chat
+        request = self.job.http.post(self._chat).headers(self._headers | headers).timeout(self._timeout)
+        return await request.body_bytes(body).build().send()
+
+    async def _get_models(self, timeout: timedelta) -> Response:
+        """What tells whether the endpoint is there, and what it serves."""
+        return await self.job.http.get(self._url("/models")).headers(self._headers).timeout(timeout).build().send()
 
     def refused(self, status: int | str, content: bytes) -> str:
         """What an answer that ends the job is told as; never with the key in it."""
@@ -249,36 +232,25 @@ class Client:
         assert base
         return base.rstrip("/")
 
-    def _url(self, path: str) -> URL:
+    def _url(self, path: str) -> Url:
         version = self.connection.api_version
-        url = URL(self._base() + path)
-        return url.update_query({"api-version": version}) if version else url
+        url = Url(self._base() + path)
+        return url.with_query({"api-version": version}) if version else url
 
     async def _start(self) -> None:
         """Start the server that is started for jobs, or look whether the endpoint is there; once, before the first request."""
         async with self._starting:
-            if self._session:
+            if self._chat:
                 return
-            token = self._key()
+            self._token = self._key()
             if self.connection.base_url is None:
                 self._server = await self._started()
-                token = self._server.token
+                self._token = self._server.token
             name = self.connection.api_key_header
-            key = {name: f"Bearer {token}" if name == "Authorization" else token} if token else {}
-            headers = {"Content-Type": "application/json"} | key
-            session = aiohttp.ClientSession(
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(total=self.connection.timeout, sock_connect=10),
-                connector=self.job.connector,
-                connector_owner=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-            try:
-                await self._look(session)
-            except BaseException:
-                await session.close()
-                raise
-            self._session, self._token, self._chat = session, token, self._url("/chat/completions")
+            key = {name: f"Bearer {self._token}" if name == "Authorization" else self._token} if self._token else {}
+            self._headers = {"Content-Type": "application/json"} | key
+            await self._look()
+            self._chat = self._url("/chat/completions")
 
     async def _started(self) -> EmbeddedTeacher | Served:
         """The server of this job, or of all jobs on this machine, once it answers."""
@@ -302,20 +274,17 @@ class Client:
             raise self._bad("api_key_env", f"{name} holds a line break", "the bare key", f"export {name}=…")
         return os.environ[name]
 
-    async def _look(self, session: aiohttp.ClientSession) -> None:
+    async def _look(self) -> None:
         """Is the endpoint there, and does it take the key? Some gateways have no /models: 404 and 405 count as there."""
         try:
-            async with session.get(
-                self._url("/models"), allow_redirects=False, timeout=aiohttp.ClientTimeout(total=20)
-            ) as response:
-                status = response.status
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            found = f"{self.connection.base_url}: {error or type(error).__name__}"
+            response = await self._get_models(timedelta(seconds=20))
+        except PyreqwestError as error:
+            found = f"{self.connection.base_url}: {cause(error)}"
             raise self._bad(
                 "base_url", found, "a running OpenAI-compatible server", "start it or mend the address"
             ) from error
-        if status in (401, 403):
-            raise self.unwelcome(status)
+        if response.status in (401, 403):
+            raise self.unwelcome(response.status)
 
     def _unknown(self, content: bytes) -> BadInput:
         found = f"{self.identity.model!r}, and the server answered 404: {content[:200].decode(errors='replace')}"

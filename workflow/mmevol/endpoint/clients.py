@@ -2,15 +2,17 @@
 
 import asyncio
 import gc
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import aiohttp
+from pyreqwest import client as http
+from pyreqwest.proxy import ProxyBuilder
 
 from mmevol.config import Connection, Identity, Run
 from mmevol.endpoint.budget import NOTHING, spent_before
@@ -28,11 +30,29 @@ if TYPE_CHECKING:
 RARELY = 500_000
 """Objects made between two garbage collections while a job asks: with Python's own 700 they take a sixth of its CPU, and find
 hardly anything."""
+CONNECT = timedelta(seconds=10)
+"""What a connection may take to come about."""
 TICK = 2.0
 """Seconds between two reports of progress and usage."""
 SPARE = 1.25
 """Records that are worked on, in requests that an endpoint takes at a time: a place that becomes free is taken at once, and the
 picture that the evolver was sent is still held when the judge is asked."""
+
+
+def proxy_of_environment() -> ProxyBuilder | None:
+    """The proxy that `https_proxy` names, with the exceptions of `no_proxy`; plain http is for this machine or network and takes
+    none. Raises `BadInput` where it is no address."""
+    proxy, exceptions = (os.environ.get(n) or os.environ.get(n.upper()) for n in ("https_proxy", "no_proxy"))
+    try:
+        return ProxyBuilder.https(proxy).no_proxy(exceptions) if proxy else None
+    except ValueError as error:
+        raise BadInput(
+            file="the environment",
+            field="https_proxy",
+            found=str(error),  # it may hold a password
+            expected="an address, as http://proxy.example.org:3128",
+            remedy="mend the variable, or unset it",
+        ) from None
 
 
 class Clients:
@@ -58,6 +78,7 @@ class Clients:
         self._began = time.monotonic()
         self._limiters: dict[str, Limiter] = {}
         self._servers: dict[str, EmbeddedTeacher | Served] = {}
+        self._http: http.Client | None = None
         self._starting = asyncio.Lock()
         self._ticking: asyncio.Task[None] | None = None
         self._collects = gc.get_threshold()
@@ -65,10 +86,14 @@ class Clients:
         self.asking = 0
         """Questions that somebody works on, and that wait neither for a batch nor for a budget."""
 
-    @cached_property
-    def connector(self) -> aiohttp.TCPConnector:
-        """The connections of all clients: evolver and judge on one server use the same ones."""
-        return aiohttp.TCPConnector(limit=0)
+    @property
+    def http(self) -> http.Client:
+        """The connections of all clients: evolver and judge on one server use the same ones. A key goes to the address of the study
+        and nowhere else."""
+        if not self._http:
+            made = http.ClientBuilder().user_agent("mmevol").connect_timeout(CONNECT).follow_redirects(False).no_proxy()
+            self._http = (made.proxy(proxy) if (proxy := proxy_of_environment()) else made).build()
+        return self._http
 
     async def __aenter__(self) -> Self:
         self._ticking = asyncio.ensure_future(self._tick())
@@ -81,9 +106,8 @@ class Clients:
             self._ticking.cancel()
         for batches in self.batches.values():
             await batches.close()
-        for client in self.clients:
-            await client.close()
-        await self.connector.close()
+        if self._http:
+            await self._http.close()
         for limiter in self._limiters.values():
             limiter.close()
         for server in self._servers.values():

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import reference
+import reference_authors
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from mmevol.evaluate.scoring import vqa
@@ -181,7 +182,7 @@ def test_pope(table: Any, chosen: Any, judge: Any) -> None:
     check(result, metrics, [[int(row["index"]), row["word"], row["hit"]] for row in rows])
     same(result.reported, metrics["Overall"]["Overall"])
     whole = [row for row in data if row.get("image") != ""]
-    same(score("POPE", "authors", given_to(data, said)).metrics, reference.pope_authors(whole, said))
+    same(score("POPE", "authors", given_to(data, said)).metrics, reference_authors.pope(whole, said))
 
 
 TASKS = [*reference.REASONING[:2], "OCR", "count"]
@@ -208,7 +209,7 @@ def test_mme(table: Any, chosen: Any) -> None:
     )
     whole = [row for row in data if row.get("image") != ""]
     authors = score("MME", "authors", given_to(data, said)).metrics
-    same(authors, {"perception": None, "reasoning": None} | reference.mme_authors(whole, said))
+    same(authors, {"perception": None, "reasoning": None} | reference_authors.mme(whole, said))
 
 
 @fuzz
@@ -286,8 +287,8 @@ def test_hallusion_authors(others: Any, zeros: Any) -> None:
     kinds = {row["place"][0] for row in rows}
     same(
         result.metrics,
-        {"Overall": reference.hallusion_authors(rows)}
-        | {kind: reference.hallusion_authors([row for row in rows if row["place"][0] == kind]) for kind in kinds},
+        {"Overall": reference_authors.hallusion(rows)}
+        | {kind: reference_authors.hallusion([row for row in rows if row["place"][0] == kind]) for kind in kinds},
     )
 
 
@@ -352,7 +353,7 @@ def test_mathvista_authors(drawn: Any) -> None:
         "MathVista_MINI", "authors", given_to(data, said, judge_replies=recording("mathvista_extract", judge))
     )
     kept = [row for row in data if row["index"] in said]
-    wanted = [reference.mathvista_authors(row, said[row["index"]], judge[row["index"]][0]) for row in kept]
+    wanted = [reference_authors.mathvista(row, said[row["index"]], judge[row["index"]][0]) for row in kept]
     hits = [
         int(value is not None and value == (row["answer"] or None)) for value, row in zip(wanted, kept, strict=True)
     ]
@@ -631,7 +632,7 @@ def test_mmmu_authors(drawn: Any) -> None:
         data.append(row | {"A": "red", "B": "dark red", "C": "blue" if at % 2 else ""})
         said[str(at)] = reply
     result = score("MMMU_DEV_VAL", "authors", given_to(data, said))
-    rows, by_subject = reference.mmmu_authors(data, said)
+    rows, by_subject = reference_authors.mmmu(data, said)
     assert json.loads(json.dumps(result.rows)) == rows
     for split, found in by_subject.items():
         same({name: result.metrics[split][name] for name in found}, found)

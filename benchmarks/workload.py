@@ -59,16 +59,23 @@ def image(seed: int, side: int = 512) -> bytes:
     return data + random.Random(seed).randbytes(max(0, IMAGE_BYTES - len(data)))  # what follows the end mark is ignored
 
 
-def records(n: int, *, qas: int = 1, pictures: bool = True, long: bool = True) -> Iterator[Any]:
-    """So many seed records in the order of a shard: with a dense caption and 20 boxes, or with little of both."""
-    from mmevol.records import QA, Object, SeedRecord, digest
+def keys(n: int) -> list[str]:
+    """The keys of the shard's first so many records, in its order."""
     from mmevol.store import order_of, shard_of
 
+    found = (key for i in count() if shard_of(key := f"record-{i:07d}", SHARDS) == 0)
+    return sorted(islice(found, n), key=order_of)
+
+
+def records(keys: list[str], *, qas: int = 1, pictures: bool = True, long: bool = True) -> Iterator[Any]:
+    """The seed records of these keys: with a dense caption and 20 boxes, or with little of both."""
+    from mmevol.records import QA, Object, Objects, SeedRecord, digest
+
     caption = "A red cup stands on a wooden table beside a lamp, a window behind it shows a street in the rain. "
-    keys = (key for i in count() if shard_of(key := f"record-{i:07d}", SHARDS) == 0)
-    for key in sorted(islice(keys, n), key=order_of):
-        boxes = [(0.01 * i, 0.2, 0.01 * i + 0.5, 0.9) for i in range(20 if long else 2)]
-        attributes = {"color": "red", "size": "small"}
+    boxes = [(0.01 * i, 0.2, 0.01 * i + 0.5, 0.9) for i in range(20 if long else 2)]
+    attributes = {"color": "red", "size": "small"}
+    things = [Object(label=f"cup {i}", bbox=b, attributes=attributes) for i, b in enumerate(boxes)]
+    for key in keys:
         yield SeedRecord(
             key=key,
             id=key,
@@ -77,7 +84,7 @@ def records(n: int, *, qas: int = 1, pictures: bool = True, long: bool = True) -
             width=512 if pictures else None,
             height=384 if pictures else None,
             caption=caption * (12 if long else 1),
-            objects=[Object(label=f"cup {i}", bbox=b, attributes=attributes) for i, b in enumerate(boxes)],
+            objects=Objects(things),  # a list of its own, which no other record's requests find encoded
             qas=[QA(question=f"What color is cup {i} of {key}?", answer="red") for i in range(qas)],
         )
 
@@ -89,8 +96,10 @@ def prepare(work: Work) -> None:
     from mmevol.replies import ReplyStore
     from mmevol.store import bucket_of, buckets_of, write_rows
 
+    mine = keys(work.requests // 2)
+
     def rows() -> Iterator[Any]:
-        return records(work.requests // 2, qas=work.qas, pictures=work.image, long=work.long)
+        return records(mine, qas=work.qas, pictures=work.image, long=work.long)
 
     write_rows(work.folder / "seeds.parquet", "seed", rows())
     if work.image:
@@ -117,7 +126,7 @@ def bodies() -> Iterator[bytes]:
 
     client = Client("e", Identity(provider="bench"), Connection(base_url="http://x/v1"), Clients(Run()))
     data, toward = image(0), direction("reasoning")
-    for record in records(IN_FLIGHT):  # as many as are in flight: no two of those are one
+    for record in records(keys(IN_FLIGHT)):  # as many as are in flight: no two of those are one
         prompt = prompts.evolve(
             record, picture_of(record, "."), seed_versions(record), toward, toward.data(7, record.key, 1), ()
         )
@@ -192,8 +201,8 @@ def production(work: Work) -> "tuple[Run, AskSettings]":
 
 def stage(work: Work) -> None:
     """`mmevol evolve ask` whole: records from Parquet, prompts, all that `engine` does, candidates to Parquet."""
-    import pyreqwest.client  # noqa: F401  # imports do not count, of no client
     import pyarrow.parquet  # noqa: F401
+    import pyreqwest.client  # noqa: F401  # imports do not count, of no client
     from mmevol.evolve.ask import ask
 
     run, settings = production(work)
@@ -243,7 +252,7 @@ def engine(work: Work) -> None:
     async def main() -> None:
         with (
             ReplyStore(buckets_of(0, SHARDS), job="bench") as store,
-            Heartbeat(run, job="bench", total=count) as beat,
+            Heartbeat(run, job="bench", total=len(mine)) as beat,
         ):
             async with Clients(run, usage=work.folder / "usage.json", beat=beat) as clients:
                 pictures = Pictures(store)
@@ -261,7 +270,7 @@ def engine(work: Work) -> None:
 
     def prepared() -> Iterator[tuple[Question, Question]]:
         """The questions about one record after the other; what making them costs is the stage's, and does not count here."""
-        some = records(count, qas=work.qas, pictures=work.image, long=work.long)
+        some = records(mine, qas=work.qas, pictures=work.image, long=work.long)
         while True:
             began = time.thread_time()
             record = next(some, None)
@@ -271,8 +280,8 @@ def engine(work: Work) -> None:
                 return
             yield asked
 
-    count = work.requests // 2
-    next(records(1))  # what is imported there does not count either
+    mine = keys(work.requests // 2)
+    next(records(mine))  # what is imported there does not count either
     begin()
     uvloop.run(main())
 

@@ -136,7 +136,7 @@ class Objects(list[Object]):
     @cached_property
     def encoded(self) -> orjson.Fragment:
         """As JSON, empty attributes left out."""
-        return orjson.Fragment(orjson.dumps([_filled(vars(thing)) for thing in self]))
+        return orjson.Fragment(orjson.dumps([vars(o) if o.attributes else _filled(vars(o)) for o in self]))
 
 
 def _kept(value: Any, validate: ValidatorFunctionWrapHandler) -> Objects:

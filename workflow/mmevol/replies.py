@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Log:
         self._sealed: dict[Segment, Index] = {}
         self._open: dict[Segment, dict[bytes, int]] = {}
         self._order: list[Segment] = []
-        self._paths: dict[Segment, str] = {}
+        self._reading: tuple[Segment, FileIO] | None = None  # one, as a process may not have many open
         self._writing: Segment | None = None
         self._fd, self._end = -1, 0
         self._synced: tuple[Segment | None, int] = (None, 0)
@@ -79,6 +80,7 @@ class Log:
             return self._find(key)
         except (FileNotFoundError, Damaged):  # the bucket's owner may have merged or pruned it since we looked
             self._sealed.clear()
+            self._reading = None
             self.refresh()
             return self._find(key)
 
@@ -157,16 +159,17 @@ class Log:
         self._order.append(segment)
 
     def _read(self, segment: Segment, key: bytes, offset: int) -> bytes:
-        log = self._paths.get(segment) or self._paths.setdefault(segment, str(segment.log(self.folder)))
-        fd = os.open(log, os.O_RDONLY)
-        try:
-            length, crc, found = HEAD.unpack(os.pread(fd, HEAD.size, offset).ljust(HEAD.size))
-            payload = os.pread(fd, min(length, os.fstat(fd).st_size), offset + HEAD.size)
-        finally:
-            os.close(fd)
+        if self._reading is None or self._reading[0] != segment:
+            self._reading = segment, FileIO(segment.log(self.folder))
+        fd = self._reading[1].fileno()
+        file = os.fstat(fd)
+        if not file.st_nlink:  # removed since it was opened; another may have its name
+            raise FileNotFoundError(segment.stem)
+        length, crc, found = HEAD.unpack(os.pread(fd, HEAD.size, offset).ljust(HEAD.size))
+        payload = os.pread(fd, min(length, file.st_size), offset + HEAD.size)
         if found != key or checksum(key, payload) != crc:
             raise Damaged(
-                f"{log}: the answer at byte {offset} is damaged; run `mmevol cache verify --repair`: "
+                f"{segment.log(self.folder)}: the answer at byte {offset} is damaged; run `mmevol cache verify --repair`: "
                 "every other answer is kept and this one is asked again"
             )
         return payload

@@ -11,7 +11,6 @@ process that is killed at any point of it therefore loses nothing, and nothing i
 import os
 import re
 import struct
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -118,7 +117,7 @@ class Index:
     Keys are hashes, so where one lies follows from its value, give or take a few: mostly one piece is read.
     """
 
-    PIECE = 64
+    PIECE = 128
     """Entries that are read at a time."""
 
     def __init__(self, path: Path) -> None:
@@ -135,12 +134,14 @@ class Index:
             first = max(low, min(int(low + share * (high - low)) - self.PIECE // 2, high - self.PIECE))
             last = min(high, first + self.PIECE) - 1
             piece = os.pread(self._file.fileno(), (last + 1 - first) * ENTRY.size, first * ENTRY.size)
+            if (offset := _offset(piece, key)) is not None:
+                return offset
             if key < piece[:32]:
                 high, above = first, int.from_bytes(piece[:8])
             elif key > (end := piece[-ENTRY.size :])[:32]:
                 low, below = last + 1, int.from_bytes(end[:8])
             else:
-                return _offset(piece, key)
+                return None
             halve = not halve  # keys that are no hashes are found too
         return None
 
@@ -154,9 +155,11 @@ class Index:
 
 
 def _offset(piece: bytes, key: bytes) -> int | None:
-    at = bisect_left(range(len(piece) // ENTRY.size), key, key=lambda n: piece[n * ENTRY.size : n * ENTRY.size + 32])
-    found, offset = ENTRY.unpack_from(piece, at * ENTRY.size)
-    return int(offset) if found == key else None
+    """What stands beside a key in entries that follow each other."""
+    at = piece.find(key)
+    while at % ENTRY.size and at > 0:  # across two entries by chance
+        at = piece.find(key, at + 1)
+    return None if at < 0 else int(ENTRY.unpack_from(piece, at)[1])
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """The configuration of a study: the only definition of its keys and of every default.
 
-A module a section; `resolve` reads a file, `layout` says where things lie, `study` what each of the `commands` may see of it. Light to
+A module a section; `resolve` reads a file, `layout` says where things lie, `study` what each of the `commands` may see. Light to
 import: the Snakefile parses with it.
 """
 

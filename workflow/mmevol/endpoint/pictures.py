@@ -12,7 +12,7 @@ from mmevol.endpoint.images import encode, image_key
 from mmevol.endpoint.prompt import Picture
 from mmevol.replies import ReplyStore
 
-HELD = 18 * 2**20
+HELD = 12 * 2**20
 """Bytes of pictures that are held ready: enough for the judge to find what the evolver was just sent."""
 
 

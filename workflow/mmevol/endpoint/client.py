@@ -38,8 +38,8 @@ RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 TOO_MUCH = {429, 503, 529}
 """What a server answers that has too much to do."""
 BUNCH = 0.02
-"""Share of the time that an answer took which it may wait for others: a core that is woken for each of them finds its caches cold, and
-in bunches they cost it an eighth less."""
+"""Share of the time that an answer took which it may wait for others: a core that is woken for each of them alone finds its caches
+cold, and in bunches they cost it an eighth less."""
 
 
 class Outage(Exception):

@@ -304,26 +304,6 @@ def test_https_takes_the_proxy_of_the_environment_and_plain_http_does_not(
     assert heard == [["CONNECT", "models.invalid:443"]]
 
 
-def test_answers_are_looked_at_in_bunches_and_one_that_is_given_up_holds_no_other_back() -> None:
-    async def run() -> list[str]:
-        order = []
-        async with Clients(Run()) as clients:
-
-            async def one(name: str, seconds: float) -> None:
-                await clients.together(seconds)
-                order.append(name)
-
-            tasks = [asyncio.ensure_future(one(*each)) for each in (("a", 0.02), ("b", 9.0), ("c", 9.0))]
-            await asyncio.sleep(0)
-            assert not order
-            tasks[1].cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await one("d", 0.0)
-        return order
-
-    assert asyncio.run(asyncio.wait_for(run(), 5)) == ["a", "c", "d"]
-
-
 def test_a_proxy_that_is_no_address(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "user:password@")
     (outcome,), _ = sent(server)

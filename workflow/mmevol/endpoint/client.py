@@ -37,9 +37,6 @@ SENT_IF_SET = ("temperature", "top_p", "seed", "reasoning_effort")
 RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 TOO_MUCH = {429, 503, 529}
 """What a server answers that has too much to do."""
-BUNCH = 0.02
-"""Share of the time that an answer took which it may wait for others: a core that is woken for each of them alone finds its caches
-cold, and in bunches they cost it an eighth less."""
 
 
 class Outage(Exception):
@@ -181,7 +178,6 @@ class Client:
         """One HTTP request: the answer, or the seconds to wait that the server asked for (0 where it did not)."""
         try:
             response = await self._post(body, headers)
-            await self.job.together(BUNCH * (time.monotonic() - sent.at))
             content = self.redacted(bytes(await response.bytes()))
             if response.status == 200:
                 return read_answer(content)

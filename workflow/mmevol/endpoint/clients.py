@@ -79,7 +79,6 @@ class Clients:
         self._limiters: dict[str, Limiter] = {}
         self._servers: dict[str, EmbeddedTeacher | Served] = {}
         self._http: http.Client | None = None
-        self._bunch: asyncio.Event | None = None
         self._starting = asyncio.Lock()
         self._ticking: asyncio.Task[None] | None = None
         self._collects = gc.get_threshold()
@@ -95,18 +94,6 @@ class Clients:
             made = http.ClientBuilder().user_agent("mmevol").connect_timeout(CONNECT).follow_redirects(False).no_proxy()
             self._http = (made.proxy(proxy) if (proxy := proxy_of_environment()) else made).build()
         return self._http
-
-    async def together(self, seconds: float) -> None:
-        """Go on with all that wait here, `seconds` after the first of them came."""
-        if self._bunch is None:
-            self._bunch = asyncio.Event()
-            asyncio.get_running_loop().call_later(seconds, self._go_on)
-        await self._bunch.wait()
-
-    def _go_on(self) -> None:
-        if self._bunch:
-            self._bunch.set()
-        self._bunch = None
 
     async def __aenter__(self) -> Self:
         self._ticking = asyncio.ensure_future(self._tick())

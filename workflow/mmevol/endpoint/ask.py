@@ -44,11 +44,11 @@ MISSING = Rejected(Reason.MISSING, "no item with this id was in the reply")
 
 @dataclass(frozen=True)
 class Try:
-    """One content attempt of a question: its key (hex), what was asked, and what became of each item ('' where it was usable)."""
+    """One content attempt of a question: key (hex), what was asked (JSON), what became of each item ('' where it was usable)."""
 
     key: str
     attempt: int
-    request: dict[str, Any]
+    request: bytes
     items: dict[str, str]
 
 
@@ -166,7 +166,7 @@ class Asker:
             if tries is not None:
                 results = {i: str(why[i].reason) if i in why else "" for i in open_}
                 key = key_of(first, identity, draw=draw, attempt=attempt)
-                tries.append(Try(key.hex(), attempt, orjson.loads(now.asked), results))
+                tries.append(Try(key.hex(), attempt, now.asked, results))
             open_ = list(why)
             errors = tuple(f"{i}: {r.message}" for i, r in why.items())
             if not open_:

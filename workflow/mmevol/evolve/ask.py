@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import orjson
 import uvloop
 
 from mmevol.config import AskSettings, Run, ScratchSettings
@@ -109,18 +110,21 @@ class RoundAsker:
         self.plugins = {p.name: p for p in settings.plugins}
 
     async def record(self, item: tuple[SeedRecord, list[Version]]) -> tuple[list[Candidate], list[Try]]:
-        """The candidates of a record's parents, one row a parent, sorted by parent id, and every attempt to get them."""
+        """The candidates of a record's parents, one row a parent, sorted by parent id, and every attempt of the embedded
+        teacher."""
         record, parents = item
         s = self.settings
         name = draw_direction(s.directions, s.seed, record.key, s.round)
         width = qas_together(s)
         chunks = [parents[i : i + width] for i in range(0, len(parents), width)]
-        tries: list[Try] = []
+        tries: list[Try] | None = [] if s.evolver_identity.provider == "embedded" else None
         done = await asyncio.gather(*(self.chunk(record, chunk, name, tries) for chunk in chunks))
         candidates = sorted((c for part in done for c in part), key=lambda c: c.parent.id)
-        return candidates, sorted(tries, key=lambda t: t.key)
+        return candidates, sorted(tries or (), key=lambda t: t.key)
 
-    async def chunk(self, record: SeedRecord, parents: list[Version], name: str, tries: list[Try]) -> list[Candidate]:
+    async def chunk(
+        self, record: SeedRecord, parents: list[Version], name: str, tries: list[Try] | None
+    ) -> list[Candidate]:
         """Rewrite some Q&A of a record in one request, then judge what is valid."""
         toward = direction(name, self.plugins.get(name))
         n, attempts = self.settings.round, self.settings.content_attempts
@@ -213,7 +217,9 @@ async def rewrite(
 class SeedJudge(RoundAsker):
     """Round 0: the seeds judged against themselves, which gives the difficulty of version 0."""
 
-    async def chunk(self, record: SeedRecord, parents: list[Version], name: str, tries: list[Try]) -> list[Candidate]:
+    async def chunk(
+        self, record: SeedRecord, parents: list[Version], name: str, tries: list[Try] | None
+    ) -> list[Candidate]:
         """Judge seed Q&A as they are."""
         settings, attempts = self.settings.judge, self.settings.content_attempts
         assert settings
@@ -301,8 +307,7 @@ async def _ask(
                 async for candidates, tries in in_order(parents, worker.record, width):
                     for candidate in candidates:
                         add(candidate)
-                    if settings.evolver_identity.provider == "embedded":
-                        log.writelines(canonical(asdict(t)) + "\n" for t in tries)
+                    log.writelines(canonical(asdict(t) | {"request": orjson.loads(t.request)}) + "\n" for t in tries)
                     beat.advance(1 if share is None else 0)
             if share is not None:  # all that was written came from the store a moment after it was asked
                 for asker in askers:

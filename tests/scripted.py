@@ -1,4 +1,4 @@
-"""A chat-completions server on loopback whose every answer the test decides, and seed records to ask about."""
+"""A chat-completions server on loopback whose every answer the test decides, requests to it, and seed records to ask about."""
 
 import asyncio
 import json
@@ -9,8 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aiohttp import web
-from mmevol.config import Connection, Identity
-from mmevol.records import QA, Object, SeedRecord
+from mmevol.config import Budget, Connection, Identity, Run
+from mmevol.endpoint.client import Client
+from mmevol.endpoint.clients import Clients
+from mmevol.endpoint.prompt import Prompt
+from mmevol.endpoint.response import Answer
+from mmevol.endpoint.schemas import ANSWERS
+from mmevol.records import QA, Object, Request, SeedRecord
 
 Block = dict[str, Any]
 
@@ -179,3 +184,21 @@ def record(key: str, qas: int = 1, **more: Any) -> SeedRecord:
     pairs = [QA(question=f"What color is the cup, asked for the {i}th time?", answer="red") for i in range(qas)]
     fields = {"key": key, "id": key, "image": None, "image_digest": None, "caption": "a red cup and a blue lamp"}
     return SeedRecord(**fields | {"objects": things, "qas": pairs, "licence": "CC0-1.0"} | more)
+
+
+def sent(
+    server: Server, n: int = 1, *, budget: Budget | None = None, who: Identity | None = None, **more: Any
+) -> tuple[list[Answer | BaseException], Client]:
+    """Send n requests at once; what came of each, and the client."""
+
+    async def run() -> tuple[list[Answer | BaseException], Client]:
+        facts = Run(connections={"e": connection(server, **more)}, budget=budget or Budget())
+        async with Clients(facts) as clients:
+            client = clients.client("e", who or identity())
+            prompt = Prompt("Answer.", Request(task="blind"), ANSWERS)
+            body = client.body(prompt)
+            return await asyncio.gather(
+                *(client.send(made(body), {"X-N": str(i)}) for i in range(n)), return_exceptions=True
+            ), client
+
+    return asyncio.run(run())

@@ -3,42 +3,23 @@
 import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mmevol.config import Budget, Connection, Identity, Prices, Run
+from mmevol.config import Budget, Connection, Prices, Run
 from mmevol.endpoint.client import Client, Outage
 from mmevol.endpoint.clients import Clients
 from mmevol.endpoint.prompt import Prompt
 from mmevol.endpoint.response import Answer, read_answer, retry_after
 from mmevol.endpoint.schemas import ANSWERS
 from mmevol.records import BadInput, Request
-from scripted import Heard, Reply, Server, completion, connection, identity, made
+from scripted import Heard, Reply, Server, completion, connection, identity, made, sent
 
 SLOW = 2.0
 """Seconds within which a retry that must come soon has come, also on a busy machine."""
-
-
-def sent(
-    server: Server, n: int = 1, *, budget: Budget | None = None, who: Identity | None = None, **more: Any
-) -> tuple[list[Answer | BaseException], Client]:
-    """Send n requests at once; what came of each, and the client."""
-
-    async def run() -> tuple[list[Answer | BaseException], Client]:
-        facts = Run(connections={"e": connection(server, **more)}, budget=budget or Budget())
-        async with Clients(facts) as clients:
-            client = clients.client("e", who or identity())
-            prompt = Prompt("Answer.", Request(task="blind"), ANSWERS)
-            body = client.body(prompt)
-            return await asyncio.gather(
-                *(client.send(made(body), {"X-N": str(i)}) for i in range(n)), return_exceptions=True
-            ), client
-
-    return asyncio.run(run())
 
 
 def first(reply: Reply, n: int = 1) -> Callable[[int, Heard], Reply]:
@@ -201,19 +182,6 @@ def test_what_will_not_pass_ends_the_job_once_it_has_begun(server: Server, statu
     assert client.usage.asked == 1
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_key_that_is_refused_at_the_start_is_bad_input(server: Server, status: int) -> None:
-    server.models_status = status
-    outcomes, _ = sent(server, 3)
-    assert all(isinstance(o, BadInput) and o.field == "endpoints.e.api_key_env" for o in outcomes)
-    assert not server.heard
-    server.models_status = 200  # a gateway whose list of models is public
-    server.answer = lambda n, heard: Reply(status=status)
-    (outcome,), _ = sent(server)
-    assert isinstance(outcome, BadInput)
-    assert str(status) in outcome.found
-
-
 @pytest.mark.parametrize("status", [404, 405, 503])
 def test_a_gateway_without_a_list_of_models_is_there(server: Server, status: int) -> None:
     server.models_status = status
@@ -227,89 +195,6 @@ def test_an_endpoint_that_is_not_there_is_bad_input(server: Server, url: str) ->
     assert isinstance(outcome, BadInput)
     assert outcome.field == "endpoints.e.base_url"
     assert url in outcome.found
-
-
-def test_a_key_comes_from_the_environment_and_goes_nowhere_else(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("SOME_KEY", "sk-very-secret")
-    server.answer = lambda n, heard: (
-        Reply("fine") if n == 0 else Reply(status=400, body=b"bad: " + heard.headers["Authorization"].encode())
-    )
-    outcomes, client = sent(server, 2, api_key_env="SOME_KEY", concurrency=1)
-    assert server.heard[0].headers["Authorization"] == "Bearer sk-very-secret"
-    assert isinstance(outcomes[1], Outage)
-    assert "sk-very" not in str(outcomes[1])
-    assert "bad: Bearer ***" in str(outcomes[1])
-    assert "sk-very" not in client.job.run.dump()
-
-
-def test_a_missing_key_is_bad_input(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SOME_KEY", raising=False)
-    (outcome,), _ = sent(server, api_key_env="SOME_KEY")
-    assert isinstance(outcome, BadInput)
-    assert "SOME_KEY is not set" in outcome.found
-    assert not server.heard
-
-
-def test_a_key_does_not_travel_in_the_clear(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOME_KEY", "sk-very-secret")
-    (outcome,), _ = sent(server, api_key_env="SOME_KEY", base_url="http://example.invalid/v1")
-    assert isinstance(outcome, BadInput)
-    assert "plain http to example.invalid" in outcome.found
-    (outcome,), _ = sent(server, api_key_env="SOME_KEY", base_url="http://example.invalid/v1", allow_http=True)
-    assert isinstance(outcome, BadInput)
-    assert "example.invalid" in outcome.found
-    assert "plain http" not in outcome.found
-
-
-def test_a_redirect_is_not_followed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOME_KEY", "sk-very-secret")
-    thief = Server()
-    try:
-        to = {"Location": f"{thief.base_url}/chat/completions"}
-        server.answer = lambda n, heard: Reply(status=307, headers=to)
-        (outcome,), _ = sent(server, api_key_env="SOME_KEY")
-        assert isinstance(outcome, Outage)
-        assert not thief.heard
-    finally:
-        thief.close()
-
-
-def test_https_takes_the_proxy_of_the_environment_and_plain_http_does_not(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    heard = []
-
-    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append((await reader.readline()).decode().split()[:2])
-        writer.close()
-
-    async def ask(base_url: str) -> None:
-        async with Clients(Run(connections={"e": Connection(base_url=base_url)})) as clients:
-            await clients.client("e", identity()).once()
-
-    async def run() -> None:
-        listening = await asyncio.start_server(proxy, "127.0.0.1", 0)
-        for name in ("https_proxy", "HTTP_PROXY", "ALL_PROXY"):
-            monkeypatch.setenv(name, f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
-        monkeypatch.setenv("no_proxy", "other.invalid")
-        await ask(server.base_url)
-        for host in ("models.invalid", "other.invalid"):
-            with pytest.raises(BadInput, match=host):
-                await ask(f"https://{host}/v1")
-        listening.close()
-
-    asyncio.run(run())
-    assert heard == [["CONNECT", "models.invalid:443"]]
-
-
-def test_a_proxy_that_is_no_address(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("https_proxy", "user:password@")
-    (outcome,), _ = sent(server)
-    assert isinstance(outcome, BadInput)
-    assert (outcome.file, outcome.field) == ("the environment", "https_proxy")
-    assert "password" not in str(outcome)
 
 
 @pytest.mark.parametrize(

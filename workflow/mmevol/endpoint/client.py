@@ -182,14 +182,18 @@ class Client:
             if response.status == 200:
                 return read_answer(content)
         except TimeoutError:
-            self.usage.errors["timeout"] += 1
-            return 0.0
+            broken = "timeout"
         except PyreqwestError as error:
-            self.usage.errors[cause(error)] += 1
-            return 0.0
+            broken = cause(error)
         except ValueError:
-            self.usage.errors["broken body"] += 1
-            return 0.0
+            broken = "broken body"
+        else:
+            return self._declined(response, content, sent)
+        self.usage.errors[broken] += 1
+        return 0.0
+
+    def _declined(self, response: Response, content: bytes, sent: Sent) -> Answer | float:
+        """What another status than 200 comes to: an answer after all, seconds to wait, or the end."""
         self.usage.errors[str(response.status)] += 1
         if response.status in (401, 403) and not self.usage.asked:
             raise self.unwelcome(response.status)
